@@ -1,0 +1,35 @@
+#pragma once
+// Where and in what type a run computes.
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <string_view>
+
+namespace graft {
+
+/// "auto" (a GPU if there is one) | "cpu" | "cuda" | "cuda:1". A RequestError says why a GPU cannot be used.
+at::Device device_from_name(std::string_view name);
+
+/// "auto" | "fp32" | "bf16" | "fp16". auto: bf16 where the device has it in hardware, else fp16 on a GPU and fp32 on a CPU.
+at::ScalarType dtype_from_name(std::string_view name, at::Device device);
+std::string dtype_to_name(at::ScalarType dtype);
+
+/// One line a fact: version, LibTorch, CUDA built and found, the driver's fault if it has one, threads, the processor's instructions.
+std::string describe_machine();
+
+/// Why CUDA cannot be used, or "" if it can.
+std::string cuda_fault();
+
+/// Whether this CPU multiplies bf16 in hardware (AMX or avx512_bf16).
+bool cpu_has_bf16();
+
+struct DeviceMemory {
+  int64_t allocated_peak = 0, reserved_peak = 0, free = 0, total = 0;  // bytes
+};
+/// LibTorch's allocator and the driver on a GPU; on the CPU: RssAnon's peak and now.
+DeviceMemory device_memory(at::Device device);
+
+/// Waits for all work on the device.
+void synchronize(at::Device device);
+
+}  // namespace graft

@@ -1,0 +1,64 @@
+#pragma once
+// The order of samples and the batches made of them: both a function of (seed, epoch), so that a cursor resumes exactly. Batches are
+// grouped by length; the order of batches is shuffled. (Packed rows come with the fast path: positions and segments are here already.)
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "graft/data/dataset.h"
+
+namespace graft {
+
+/// A micro-batch in host memory; [rows, columns] row-major, right-padded.
+struct HostBatch {
+  int64_t rows = 0, columns = 0;
+  std::vector<int64_t> ids;        // padding: 0
+  std::vector<int64_t> positions;  // of each token in its sample; padding goes on counting
+  std::vector<int64_t> segments;   // which sample of the run's order a token belongs to (unique over epochs); padding: -1
+  std::vector<int64_t> targets;    // the id to predict at each token (the sample's next one), or -100
+  std::vector<int64_t> samples;    // indices into the dataset, one a row
+  int64_t target_count = 0;        // targets that are not -100
+  int64_t token_count = 0;         // real tokens
+};
+
+struct BatchOptions {
+  int64_t micro_batch_size = 4;
+  int64_t gradient_accumulation_steps = 4;
+  uint64_t seed = 42;
+  bool shuffle = true;
+};
+
+/// Where the run is in its data.
+struct DataCursor {
+  int64_t epoch = 0;
+  int64_t step_in_epoch = 0;       // optimizer steps taken in this epoch
+  bool operator==(const DataCursor&) const = default;
+};
+
+class Batches {
+ public:
+  Batches(Dataset dataset, BatchOptions options);
+  /// At least 1 for a dataset of at least one sample: the last step of an epoch may be smaller.
+  int64_t steps_per_epoch() const;
+  /// Each sample as often as its source's `repeat` says.
+  int64_t samples_per_epoch() const;
+  const DataCursor& cursor() const;
+  void seek(const DataCursor& cursor);
+  /// The micro-batches of the next optimizer step; moves the cursor (into the next epoch at the end of one).
+  std::vector<HostBatch> next();
+
+ private:
+  void order_epoch();
+  Dataset dataset_;
+  BatchOptions options_;
+  DataCursor cursor_;
+  std::vector<std::vector<int64_t>> steps_;   // this epoch's: sample indices of each optimizer step
+  int64_t ordered_epoch_ = -1;
+};
+
+/// Batches of at most `rows` samples in order of length, for evaluation: every sample once.
+std::vector<std::vector<int64_t>> evaluation_batches(const Dataset& dataset, int64_t rows);
+/// Lays samples out as a right-padded batch; `first_segment` numbers the first row's segment.
+HostBatch make_batch(const Dataset& dataset, std::span<const int64_t> samples, int64_t first_segment);
+
+}  // namespace graft

@@ -1,0 +1,53 @@
+#pragma once
+// Kernels see raw pointers, sizes and a stream: no torch, C++17. Each has a plain text on the CPU (cpu.cpp), which is its meaning and
+// the test oracle; cuda/*.cu says the same for a GPU; no_cuda.cpp stands in for it in CPU builds.
+#include <cstdint>
+#include <string>
+
+namespace graft::kernels {
+
+enum class Real { fp32, bf16, fp16 };
+
+// --- Facts about the GPU ----------------------------------------------------------------------------------------------------
+bool built_with_cuda();
+std::string cuda_fault();                       // "" if a GPU can be used; else why not (no driver, driver too old, no device)
+int cuda_device_count();
+int cuda_compute_capability(int device);        // 90 for sm_90
+std::string cuda_device_name(int device);
+void cuda_synchronize(int device);
+
+// --- Dropout as a function --------------------------------------------------------------------------------------------------
+// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). The random number of an element depends on
+// nothing but (seed, step, site, segment, position, column): packing, recompute, fusing and resume see the same mask.
+struct DropoutKey {
+  uint64_t seed = 0;
+  uint32_t site = 0;   // hash of the seat's path
+  uint32_t step = 0;   // optimizer step
+};
+// y[i, c] = x[i, c] * (kept ? 1 / (1 - p) : 0); x, y: [rows, columns]; segments, positions: [rows]. x may equal y.
+void dropout_cpu(const void* x, void* y, Real type, int64_t rows, int64_t columns, const int64_t* segments, const int64_t* positions,
+                 DropoutKey key, float p);
+void dropout_cuda(const void* x, void* y, Real type, int64_t rows, int64_t columns, const int64_t* segments, const int64_t* positions,
+                  DropoutKey key, float p, void* stream);
+
+// --- Random initial values ----------------------------------------------------------------------------------------------------
+// out[i]: uniform in [-bound, bound), a function of (seed, stream, i).
+void uniform_cpu(float* out, int64_t count, float bound, uint64_t seed, uint32_t stream);
+// out[i]: normal(0, sigma) by Box-Muller, a function of (seed, stream, i).
+void normal_cpu(float* out, int64_t count, float sigma, uint64_t seed, uint32_t stream);
+
+// --- Norm, rotary positions, SwiGLU on the CPU ----------------------------------------------------------------------------------
+// RMSNorm (Zhang & Sennrich 2019): y = x * rstd * weight, rstd = 1 / sqrt(mean(x^2) + eps) kept per row. x, y: [rows, columns].
+void rms_norm_cpu(const void* x, const void* weight, void* y, float* rstd, Real type, int64_t rows, int64_t columns, float eps);
+// dx for a frozen weight: rstd * (g*w - x * rstd^2 * mean(g*w*x)).
+void rms_norm_backward_cpu(const void* grad, const void* x, const void* weight, const float* rstd, void* dx, Real type, int64_t rows,
+                           int64_t columns);
+// RoPE (Su et al. 2021) in the half-split form of Hugging Face: pairs (i, i + half). x, y: [tokens, heads, 2 * half];
+// cosine, sine: [tokens, half] fp32. `inverse` rotates back (the backward pass). x may equal y.
+void rope_cpu(const void* x, void* y, Real type, const float* cosine, const float* sine, int64_t tokens, int64_t heads, int64_t half,
+              bool inverse);
+// SwiGLU (Shazeer 2020): y = silu(gate) * up, `count` elements.
+void swiglu_cpu(const void* gate, const void* up, void* y, Real type, int64_t count);
+void swiglu_backward_cpu(const void* grad, const void* gate, const void* up, void* dgate, void* dup, Real type, int64_t count);
+
+}  // namespace graft::kernels

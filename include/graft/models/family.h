@@ -1,0 +1,34 @@
+#pragma once
+// Families of models: what their config.json means. A family is one file and one line in the table; its oddities stay inside it.
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graft/core/json.h"
+#include "graft/nn/decoder.h"
+
+namespace graft {
+
+class GgufFile;
+
+struct Family {
+  std::string_view name;                          // config.json's model_type
+  std::string_view architecture;                  // config.json's architectures[0]
+  DecoderShape (*shape)(const Json& config);      // RequestError: everything in the config that graft does not do, by name
+  std::string_view gguf_architecture;             // general.architecture, "" if the family has no GGUF form of its own
+  bool gguf_permutes_qk = false;                  // rows of q and k are interleaved in the GGUF
+};
+
+// The growth table.
+#define GRAFT_FAMILIES(X) X(llama) X(mistral) X(qwen2) X(qwen3)
+
+#define GRAFT_DECLARE(name) extern const Family name##_family;
+GRAFT_FAMILIES(GRAFT_DECLARE)
+#undef GRAFT_DECLARE
+
+std::span<const Family* const> families();
+/// The family of a config.json; a RequestError that names model_type and the known ones.
+const Family& family_of(const Json& config);
+
+}  // namespace graft

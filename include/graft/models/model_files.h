@@ -1,0 +1,37 @@
+#pragma once
+// A model on disk as one thing, whether a Hugging Face folder or a GGUF file: a config.json, named tensors, a tokenizer, a template.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "graft/core/json.h"
+#include "graft/core/tensor.h"
+#include "graft/text/tokenizer.h"
+
+namespace graft {
+
+class ModelFiles {
+ public:
+  virtual ~ModelFiles() = default;
+  virtual const std::string& where() const = 0;                     // the folder or file
+  virtual const Json& config() const = 0;                           // as config.json has it
+  virtual const std::vector<std::string>& tensor_names() const = 0; // Hugging Face's names
+  virtual bool contains(const std::string& name) const = 0;
+  virtual std::vector<int64_t> shape(const std::string& name) const = 0;
+  virtual Tensor read(const std::string& name, at::ScalarType dtype) const = 0;  // one tensor, on the CPU
+  virtual Tokenizer tokenizer() const = 0;
+  virtual std::string chat_template() const = 0;                    // "" if none
+  virtual Json generation_config() const = 0;                       // null if none
+  virtual int64_t file_bytes() const = 0;
+  /// Of the config, the tensors' names and shapes, and samples of their bytes: tells another base from this one.
+  uint64_t fingerprint() const;
+};
+
+/// `path`: a folder, a .gguf file, or org/name[@revision] in the local Hugging Face cache.
+std::unique_ptr<ModelFiles> open_model_files(const std::string& path);
+
+/// The two kinds (load.cpp and gguf_files.cpp).
+std::unique_ptr<ModelFiles> open_folder_files(const std::string& folder);
+std::unique_ptr<ModelFiles> open_gguf_files(const std::string& file);
+
+}  // namespace graft

@@ -1,0 +1,78 @@
+#pragma once
+// The decoder of Llama (Touvron et al. 2023) and its kin: pre-norm blocks of grouped-query attention with rotary positions and SwiGLU.
+// What differs between families (biases, norms on q and k, head sizes, rotary scaling, a tied head) is in DecoderShape.
+#include <memory>
+#include <vector>
+
+#include "graft/nn/language_model.h"
+
+namespace graft {
+
+struct DecoderShape {
+  int64_t vocab_size = 0, hidden_size = 0, intermediate_size = 0, layers = 0, heads = 0, kv_heads = 0, head_dim = 0;
+  int64_t max_positions = 0;
+  double norm_eps = 1e-6;
+  RopeSpec rope;
+  bool tied_head = false;
+  bool qkv_bias = false, output_bias = false, mlp_bias = false;
+  bool qk_norm = false;
+};
+
+class DecoderAttention : public torch::nn::Module {
+ public:
+  DecoderAttention(TensorSource& source, const std::string& path, const DecoderShape& shape);
+  Tensor forward(const Tensor& x, const Batch& batch, Cache* cache, int64_t layer) const;
+  std::vector<Site*> sites() const;
+
+ private:
+  int64_t head_dim_;
+  std::shared_ptr<Linear> q_, k_, v_, o_;
+  std::shared_ptr<RmsNorm> q_norm_, k_norm_;   // null without qk_norm
+};
+
+class DecoderMlp : public torch::nn::Module {
+ public:
+  DecoderMlp(TensorSource& source, const std::string& path, const DecoderShape& shape);
+  Tensor forward(const Tensor& x, const Batch& batch) const;
+  std::vector<Site*> sites() const;
+
+ private:
+  std::shared_ptr<Linear> gate_, up_, down_;
+};
+
+class DecoderLayer : public torch::nn::Module {
+ public:
+  DecoderLayer(TensorSource& source, const std::string& path, const DecoderShape& shape);
+  Tensor forward(const Tensor& x, const Batch& batch, Cache* cache, int64_t layer) const;
+  std::vector<Site*> sites() const;
+
+ private:
+  std::shared_ptr<RmsNorm> attention_norm_, mlp_norm_;
+  std::shared_ptr<DecoderAttention> attention_;
+  std::shared_ptr<DecoderMlp> mlp_;
+};
+
+class Decoder : public LanguageModel {
+ public:
+  Decoder(const DecoderShape& shape, TensorSource& source);
+  Tensor hidden(const Batch& batch, Cache* cache = nullptr) override;
+  Linear& head() override { return *head_; }
+  Cache new_cache(int64_t rows, int64_t capacity) const override;
+  int64_t vocab_size() const override { return shape_.vocab_size; }
+  int64_t max_positions() const override { return shape_.max_positions; }
+  bool tied_head() const override { return shape_.tied_head; }
+  at::Device device() const override { return frequencies_.device(); }
+  at::ScalarType dtype() const override { return embed_->weight()->dtype(); }
+  void set_recompute(bool on) override { recompute_ = on; }
+
+ private:
+  DecoderShape shape_;
+  std::shared_ptr<Embedding> embed_;
+  std::vector<std::shared_ptr<DecoderLayer>> layers_;
+  std::shared_ptr<RmsNorm> norm_;
+  std::shared_ptr<Linear> head_;
+  Tensor frequencies_;
+  bool recompute_ = false;
+};
+
+}  // namespace graft

@@ -1,0 +1,19 @@
+#pragma once
+// Scaled dot-product attention (Vaswani et al. 2017) with grouped key/value heads (Ainslie et al. 2023).
+#include "graft/core/tensor.h"
+
+namespace graft {
+
+/// Which key a query sees: of the same segment, at its own position or before.
+struct AttentionMask {
+  bool causal = true;   // each row is one segment from position 0, padding behind it, as many queries as keys: no mask is needed
+  Tensor allowed;       // otherwise bool [batch, 1, queries, keys]
+};
+
+/// segments, positions: int64 [batch, queries] and [batch, keys]. Padding (segment -1) sees padding, so that no row is empty.
+Tensor visible(const Tensor& query_segments, const Tensor& query_positions, const Tensor& key_segments, const Tensor& key_positions);
+
+/// q: [batch, queries, heads, head_dim]; k, v: [batch, keys, kv_heads, head_dim] -> [batch, queries, heads * head_dim].
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask);
+
+}  // namespace graft

@@ -1,0 +1,27 @@
+#pragma once
+// Cross-entropy straight from hidden states: logits exist a chunk of rows at a time (the head is never kept, see Wijmans et al. 2024,
+// "Cut your losses", for why they dominate memory). In fp32 from the logits on.
+#include <functional>
+
+#include "graft/core/tensor.h"
+#include "graft/quant/weight.h"
+
+namespace graft {
+
+inline constexpr int64_t loss_chunk_rows = 1024;
+
+/// sum over rows of -log softmax(hidden W^T)[target] * scale, a scalar fp32 (fp64 for fp64); differentiable in `hidden`.
+/// hidden: [rows, dim], targets: int64 [rows], all of them real.
+Tensor linear_cross_entropy(const Tensor& hidden, const Weight& weight, const Tensor& targets, double scale);
+
+/// The same through any differentiable head (one with an adapter): each chunk's logits are made again in the backward pass.
+Tensor chunked_cross_entropy(const Tensor& hidden, const std::function<Tensor(const Tensor&)>& head, const Tensor& targets, double scale);
+
+/// For each row: the log-probability of its target, and whether the target is the likeliest token.
+struct TokenScores {
+  Tensor log_probability;   // fp32 [rows]
+  Tensor correct;           // bool [rows]
+};
+TokenScores token_scores(const Tensor& hidden, const std::function<Tensor(const Tensor&)>& head, const Tensor& targets);
+
+}  // namespace graft

@@ -1,0 +1,97 @@
+#pragma once
+// Byte pair encoding of one word, with tokenizer.json's options: unk_token, fuse_unk, byte_fallback, ignore_merges,
+// continuing_subword_prefix, end_of_word_suffix. Dropout is refused. Long words cost n log n.
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "graft/text/json_fields.h"
+
+namespace graft {
+
+/// A token of a word and how many of the word's bytes it stands for.
+struct TokenPiece {
+  int32_t id;
+  uint32_t length;
+};
+
+/// Pairs of tokens to what they merge into: open addressing, for this is the innermost look-up.
+class MergeTable {
+ public:
+  struct Merge {
+    uint32_t rank;
+    int32_t id;
+  };
+  explicit MergeTable(size_t pairs = 0);
+  void insert(int32_t left, int32_t right, Merge merge);
+  const Merge* find(int32_t left, int32_t right) const {
+    const uint64_t key = key_of(left, right);
+    for (size_t at = slot_of(key);; at = (at + 1) & mask_) {
+      if (slots_[at].key == key) return &slots_[at].merge;
+      if (slots_[at].key == empty) return nullptr;
+    }
+  }
+
+ private:
+  static constexpr uint64_t empty = ~uint64_t{0};
+  struct Slot {
+    uint64_t key = empty;
+    Merge merge{};
+  };
+  static uint64_t key_of(int32_t left, int32_t right) {
+    return uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
+  }
+  size_t slot_of(uint64_t key) const { return (key * 0x9E3779B97F4A7C15ULL >> 20) & mask_; }
+  std::vector<Slot> slots_;
+  size_t mask_ = 0;
+};
+
+class Bpe {
+ public:
+  static constexpr int64_t id_limit = (int64_t{1} << 22) - 1;
+
+  explicit Bpe(const TokenizerJson& model);
+  /// Appends the tokens of a word (valid UTF-8, or part of it).
+  void encode(std::string_view word, std::vector<TokenPiece>& out) const;
+  /// The same for a word whose bytes are yet to be spelled in GPT-2's alphabet; lengths are in the bytes as given.
+  void encode_bytes(std::string_view word, std::vector<TokenPiece>& out) const;
+
+  std::optional<int32_t> token_to_id(std::string_view token) const;
+  /// "" where no token has this id.
+  std::string_view id_to_token(int32_t id) const;
+  int32_t size() const { return static_cast<int32_t>(vocab_.size()); }  // how many tokens there are
+  int32_t id_end() const { return static_cast<int32_t>(tokens_.size()); }
+
+ private:
+  struct StringHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+
+  void read_vocab(const TokenizerJson& model);
+  void read_merges(const TokenizerJson& model);
+  void add_merge(const std::string& left, const std::string& right, uint32_t rank);
+  void read_bytes();
+  void first_pieces(std::string_view word, std::vector<TokenPiece>& out) const;
+  bool fall_back_to_bytes(std::string_view piece, std::vector<TokenPiece>& out) const;
+
+  std::unordered_map<std::string, int32_t, StringHash, std::equal_to<>> vocab_;
+  std::vector<std::string_view> tokens_;  // by id; views of vocab_'s keys
+  MergeTable merges_;
+  std::optional<std::string> prefix_, suffix_;
+  std::optional<int32_t> unknown_;
+  bool fuse_unknown_ = false, byte_fallback_ = false, ignore_merges_ = false;
+  std::array<int32_t, 256> byte_pieces_{};     // the token of a byte's character in GPT-2's alphabet, or -1
+  std::array<int32_t, 256> fallback_bytes_{};  // <0xNN>, or -1
+  bool has_byte_pieces_ = false;
+};
+
+/// Merges pieces[first, end) by rank, then from left to right.
+void merge_pieces(const MergeTable& merges, std::vector<TokenPiece>& pieces, size_t first);
+
+}  // namespace graft

@@ -1,0 +1,30 @@
+#pragma once
+// The normalizer of tokenizer.json: what is done to the text before it is cut into words.
+// Known: NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents, Prepend, Replace, ByteLevel, Sequence. Others are refused by name.
+#include <functional>
+#include <vector>
+
+#include "graft/text/aligned_text.h"
+#include "graft/text/json_fields.h"
+#include "graft/text/unicode.h"
+
+namespace graft {
+
+class Normalizer {
+ public:
+  Normalizer() = default;  // changes nothing
+  explicit Normalizer(const TokenizerJson& json);
+  bool is_identity() const { return steps_.empty(); }
+  void apply(AlignedText& text) const {
+    for (const auto& step : steps_) step(text);
+  }
+
+ private:
+  void add(const TokenizerJson& json, const std::string& where, int depth);
+  std::vector<std::function<void(AlignedText&)>> steps_;
+};
+
+/// The edits that bring `text` into a normal form; linear in its length, whatever marks it piles up.
+std::vector<TextEdit> normal_form_edits(std::string_view text, NormalForm form);
+
+}  // namespace graft

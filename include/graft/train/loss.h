@@ -1,0 +1,21 @@
+#pragma once
+// The loss of one optimizer step: the sum over target tokens of all its micro-batches, divided by their number in the whole step, so that
+// accumulation equals one large batch.
+#include <string>
+#include <vector>
+
+#include "graft/data/batches.h"
+#include "graft/nn/language_model.h"
+
+namespace graft {
+
+struct StepContext {
+  uint64_t seed = 0;       // of dropout
+  int64_t step = 0;
+  double loss_scale = 1;   // fp16: gradients come out so much larger
+};
+
+/// Adds the step's gradients to the adapter's parameters; returns the loss (fp32 or wider, unscaled).
+double backward(LanguageModel& model, const std::string& adapter, const std::vector<HostBatch>& micro_batches, const StepContext& context);
+
+}  // namespace graft

@@ -1,0 +1,75 @@
+#pragma once
+// The `train:`, `eval:` and `checkpoint:` sections.
+#include <optional>
+#include <string>
+
+#include "graft/config/visit.h"
+#include "graft/train/adamw.h"
+
+namespace graft {
+
+struct TrainOptions {
+  double epochs = 1;
+  std::optional<int64_t> max_steps;
+  int64_t micro_batch_size = 4;
+  int64_t gradient_accumulation_steps = 4;
+  std::optional<double> learning_rate;
+  std::string lr_scheduler = "cosine";
+  double warmup_ratio = 0.03;
+  std::optional<int64_t> warmup_steps;
+  double weight_decay = 0;
+  double max_grad_norm = 1;
+  double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_epsilon = 1e-8;
+  std::string dtype = "auto";
+  std::string recompute = "none";
+  uint64_t seed = 42;
+  int64_t max_skipped_steps = 10;
+  int64_t log_every = 1;
+
+  void visit(auto& v) {
+    v("epochs", epochs, "how often all samples are seen", MoreThan(0));
+    v("max_steps", max_steps, "optimizer steps, instead of epochs", AtLeast(1));
+    v("micro_batch_size", micro_batch_size, "samples in one forward pass", AtLeast(1));
+    v("gradient_accumulation_steps", gradient_accumulation_steps, "forward passes in one optimizer step", AtLeast(1));
+    v("learning_rate", learning_rate, "the peak rate; default: the method's own", MoreThan(0));
+    v("lr_scheduler", lr_scheduler, "how the rate falls after the warm-up", Choices{"constant", "linear", "cosine", "wsd"});
+    v("warmup_ratio", warmup_ratio, "share of the steps in which the rate rises from zero", Between(0, 1));
+    v("warmup_steps", warmup_steps, "the same in steps; wins over warmup_ratio", AtLeast(0));
+    v("weight_decay", weight_decay, "decoupled weight decay", AtLeast(0));
+    v("max_grad_norm", max_grad_norm, "the gradients' global norm is clipped to this; 0: never", AtLeast(0));
+    v("adam_beta1", adam_beta1, "AdamW's decay of the average gradient", Between(0, 0.9999999));
+    v("adam_beta2", adam_beta2, "AdamW's decay of the average square", Between(0, 0.9999999));
+    v("adam_epsilon", adam_epsilon, "AdamW's term for small gradients", MoreThan(0));
+    v("dtype", dtype, "what the frozen base computes in; adapters train in fp32", Choices{"auto", "bf16", "fp16", "fp32"});
+    v("recompute", recompute, "keep all activations, or each layer's input alone and compute the rest again", Choices{"none", "layer"});
+    v("seed", seed, "of the adapter's first values, the order of samples and dropout");
+    v("max_skipped_steps", max_skipped_steps, "stop after so many non-finite steps in a row", AtLeast(1));
+    v("log_every", log_every, "steps between two lines of metrics", AtLeast(1));
+  }
+
+  AdamWOptions adamw() const { return {adam_beta1, adam_beta2, adam_epsilon, weight_decay}; }
+};
+
+struct EvalOptions {
+  int64_t every = 0;
+  std::string metric = "loss";
+  int64_t batch_size = 8;
+  int64_t early_stop = 0;
+  void visit(auto& v) {
+    v("every", every, "steps between two evaluations; 0: only at the end, if there is held-out data", AtLeast(0));
+    v("metric", metric, "what decides which checkpoint is best", Choices{"loss", "accuracy"});
+    v("batch_size", batch_size, "samples in one forward pass of an evaluation", AtLeast(1));
+    v("early_stop", early_stop, "stop after so many evaluations without a better one; 0: never", AtLeast(0));
+  }
+};
+
+struct CheckpointOptions {
+  int64_t every = 0;
+  int64_t keep = 3;
+  void visit(auto& v) {
+    v("every", every, "steps between two checkpoints; 0: only at the end and when stopped", AtLeast(0));
+    v("keep", keep, "how many of the latest are kept, the best one apart", AtLeast(1));
+  }
+};
+
+}  // namespace graft

@@ -1,0 +1,67 @@
+#pragma once
+// The one loop: batches -> loss -> gradients -> AdamW, with everything that lets it go on exactly where it was.
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "graft/core/log.h"
+#include "graft/data/batches.h"
+#include "graft/nn/language_model.h"
+#include "graft/peft/graft_adapter.h"
+#include "graft/train/checkpoint.h"
+#include "graft/train/observer.h"
+#include "graft/train/options.h"
+#include "graft/train/schedule.h"
+
+namespace graft {
+
+struct TrainerSetup {
+  LanguageModel& model;
+  std::string adapter;                                          // the name it is seated under
+  std::function<double(std::string_view parameter)> lr_scale;   // of a parameter, by name
+  Dataset train;
+  TrainOptions options;
+  double learning_rate = 0;
+  EvalOptions eval;
+  std::function<EvalReport()> evaluate;                         // empty: no held-out data
+  CheckpointOptions checkpoint;
+  std::filesystem::path run_folder;
+  Json facts;                                                   // kept in checkpoints
+  std::string job;                                              // the resolved job, kept in checkpoints
+  Log log;
+};
+
+/// Optimizer steps that the options ask for.
+int64_t total_steps(const TrainOptions& options, int64_t steps_per_epoch);
+
+class Trainer {
+ public:
+  explicit Trainer(TrainerSetup setup);
+  /// Takes over a checkpoint's adapter, optimizer and state.
+  void restore(const Checkpoint& checkpoint);
+  /// Trains to the last step. On a stop request: finishes the step, writes a checkpoint, throws Stopped.
+  void run(Observer& observer, std::stop_token stop = {});
+  const TrainState& state() const { return state_; }
+  int64_t last_step() const { return total_; }
+  const Schedule& schedule() const { return schedule_; }
+
+ private:
+  StepReport take_step();
+  bool evaluate(Observer& observer);   // false: stop early
+  void save(Observer& observer);
+  void update_loss_scale(bool finite);
+
+  TrainerSetup setup_;
+  Batches batches_;
+  AdamW optimizer_;
+  Schedule schedule_;
+  TrainState state_;
+  int64_t total_ = 0;
+  int64_t saved_step_ = -1;
+};
+
+}  // namespace graft

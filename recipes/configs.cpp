@@ -1,0 +1,69 @@
+#include "configs.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "graft/config/help.h"
+#include "graft/config/yaml.h"
+#include "graft/core/error.h"
+#include "graft/core/json.h"
+#include "graft/core/table.h"
+#include "job.h"
+
+namespace graft {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Where an installation or a build keeps the configs: beside the program, wherever that was put.
+std::vector<fs::path> config_folders() {
+  std::vector<fs::path> folders;
+  if (const char* folder = std::getenv("GRAFT_CONFIGS"); folder && *folder) folders.emplace_back(folder);
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  for (const char* place : {"../share/graft/configs", "configs", "../configs", "../../configs"}) folders.push_back(program.parent_path() / place);
+  return folders;
+}
+
+Job example_job() {
+  Job job;
+  job.model.path = "HuggingFaceTB/SmolLM2-135M-Instruct";
+  job.data.train = {DataSource{.path = "data/train.jsonl"}};
+  job.output_dir = "runs/mine";
+  return job;
+}
+
+}  // namespace
+
+std::vector<fs::path> installed_configs() {
+  for (const auto& folder : config_folders()) {
+    if (!fs::is_directory(folder)) continue;
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::directory_iterator(folder))
+      if (entry.path().extension() == ".yaml") files.push_back(entry.path().lexically_normal());
+    std::sort(files.begin(), files.end());
+    return files;
+  }
+  return {};
+}
+
+fs::path find_config(const std::string& name) {
+  if (fs::is_regular_file(name)) return name;
+  if (fs::is_regular_file(name + ".yaml")) return name + ".yaml";
+  std::vector<std::string> names;
+  for (const auto& file : installed_configs()) {
+    if (file.stem() == name || file.filename() == name) return file;
+    names.push_back(file.stem().string());
+  }
+  refuse("no config '{}': neither a file here nor an installed one{}; installed: {}", name, did_you_mean(name, names), join(names));
+}
+
+std::string new_config() {
+  return "# A job for graft: edit it, then run  graft finetune FILE   (any key can be overridden there: train.epochs=3)\n" +
+         to_yaml(example_job(), /*comments=*/true);
+}
+
+std::string job_schema() { return json_schema(Job{}).dump(2) + "\n"; }
+std::string job_help() { return help_text(Job{}); }
+
+}  // namespace graft

@@ -1,0 +1,161 @@
+#include "finetune.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+
+#include <algorithm>
+
+#include "graft/config/yaml.h"
+#include "graft/core/error.h"
+#include "graft/core/runtime.h"
+#include "graft/io/atomic_file.h"
+#include "graft/peft/adapter_file.h"
+#include "graft/report/metrics.h"
+#include "graft/train/evaluate.h"
+#include "graft/train/trainer.h"
+#include "session.h"
+
+namespace graft {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Keys that do not touch what is learnt up to a step: a run may go on with others.
+constexpr std::string_view free_keys[] = {"train.epochs", "train.max_steps", "train.log_every", "eval.", "checkpoint.", "output_dir",
+                                          "train.max_skipped_steps"};
+
+void check_differences(const Job& before, const Job& now, bool allow_change, const Log& log) {
+  ErrorList refused;
+  for (const auto& difference : differences(before, now)) {
+    const bool is_free = std::any_of(std::begin(free_keys), std::end(free_keys), [&](auto key) { return difference.key.starts_with(key); });
+    if (is_free || allow_change)
+      log.info("changed: {}", difference.text());
+    else
+      refused.add("{}", difference.text());
+  }
+  refused.raise("the run was started with other options (--allow-change goes on with the new ones):");
+}
+
+Json facts_of(const Base& base, const Dataset& train, at::Device device, at::ScalarType dtype) {
+  return {{"graft", GRAFT_VERSION},
+          {"base_fingerprint", fmt::format("{:016x}", base.files->fingerprint())},
+          {"data_hash", fmt::format("{:016x}", train.hash())},
+          {"device", device.is_cuda() ? "cuda" : "cpu"},
+          {"dtype", dtype_to_name(dtype)},
+          {"threads", at::get_num_threads()},
+          {"cpu_capability", at::get_cpu_capability()}};
+}
+
+/// What the checkpoint's steps were taken with must be here again: base and data to the bit; threads are set, the rest is told.
+void check_facts(const Json& then, const Json& now, bool allow_change, const Log& log) {
+  ErrorList refused;
+  const auto differs = [&](const char* key) { return then.value(key, Json()) != now.value(key, Json()); };
+  if (differs("base_fingerprint")) refused.add("the base model's files changed since the checkpoint was written");
+  if (differs("data_hash")) refused.add("the training data changed since the checkpoint was written");
+  if (!allow_change) refused.raise("the run cannot go on exactly (--allow-change goes on all the same):");
+  for (const auto& text : refused.errors()) log.warn("{}", text);
+  for (const char* key : {"device", "dtype", "cpu_capability", "threads"})
+    if (differs(key)) log.warn("{} was {} and is {}: results will not be equal to the bit", key, to_line(then.value(key, Json())), to_line(now.value(key, Json())));
+}
+
+std::function<EvalReport()> make_evaluation(LanguageModel& model, const Job& job, const PreparedData& data, const Base& base,
+                                            const Log& log, std::stop_token stop) {
+  if (!data.val) return {};
+  std::vector<PromptSample> prompts;
+  if (!job.data.val.empty()) prompts = read_prompts(job.data.val, job.data, base.tokenizer, base.chat ? &*base.chat : nullptr);
+  const auto labels = find_labels(prompts);
+  if (!labels.empty()) log.info("held-out data has {} labels: accuracy is judged by their log-likelihood", labels.size());
+  return [&model, job, val = *data.val, prompts, labels, stop] {
+    EvalReport report = evaluate_loss(model, "default", val, job.eval.batch_size, stop);
+    if (labels.empty()) return report;
+    report.label_accuracy = label_accuracy(model, "default", prompts, labels, job.eval.batch_size, stop);
+    report.labels = static_cast<int64_t>(labels.size());
+    return report;
+  };
+}
+
+void graft_for(LanguageModel& model, const Job& job, const Log& log) {
+  graft_adapter(model, "default", job.adapter, job.train.seed, log);
+  if (job.adapter.init_from.empty()) return;
+  load_parameters(model, "default", read_adapter_tensors(job.adapter.init_from), job.adapter.init_from);
+  log.info("the adapter starts from {}", job.adapter.init_from);
+}
+
+void warn_unusual_rate(const Job& job, const Log& log) {
+  const LearningRate rate = learning_rate_of(job.adapter.method);
+  if (*job.train.learning_rate < rate.low || *job.train.learning_rate > rate.high)
+    log.warn("train.learning_rate {} is far from what {} usually takes ({} to {})", *job.train.learning_rate, job.adapter.method, rate.low, rate.high);
+}
+
+/// The run itself; `checkpoint` if it goes on.
+void train_job(const Job& job, const std::optional<Checkpoint>& checkpoint, const StartOptions& start, Observer& observer, const Log& log,
+               std::stop_token stop) {
+  const fs::path run = job.output_dir;
+  const at::Device device = device_from_name(job.device);
+  const at::ScalarType dtype = dtype_from_name(job.train.dtype, device);
+  if (checkpoint) at::set_num_threads(checkpoint->facts.value("threads", at::get_num_threads()));
+  warn_unusual_rate(job, log);
+  Base base = open_base(job.model);
+  target_sites(*outline_model(*base.files), job.adapter);   // everything that can be wrong with the adapter, before the data is read
+  const PreparedData data = prepare_data(job.data, base.tokenizer, base.chat ? &*base.chat : nullptr,
+                                         base.files->config().at("vocab_size").get<int64_t>(), cache_folder() / "data", log, stop);
+  const auto model = load_model(*base.files, device, dtype, log, stop);
+  graft_for(*model, job, log);
+  const auto method = make_method(job.adapter);
+  const Json facts = facts_of(base, data.train, device, dtype);
+  Trainer trainer({*model, "default", [&](std::string_view name) { return method->lr_scale(name); }, data.train, job.train,
+                   *job.train.learning_rate, job.eval, make_evaluation(*model, job, data, base, log, stop), job.checkpoint, run, facts,
+                   to_yaml(job), log});
+  if (checkpoint) {
+    check_facts(checkpoint->facts, facts, start.allow_change, log);
+    trainer.restore(*checkpoint);
+    log.info("goes on from step {}; the rate at the next step is {:.3g}", trainer.state().step,
+             *job.train.learning_rate * trainer.schedule().at(trainer.state().step));
+  }
+  const TrainOptions& options = job.train;
+  log.info("{} optimizer steps of {} x {} samples, peak rate {:.3g}, {}", trainer.last_step(), options.gradient_accumulation_steps,
+           options.micro_batch_size, *options.learning_rate, options.lr_scheduler);
+  fs::create_directories(run / "checkpoints");
+  write_file(run / "job.yaml", to_yaml(job));
+  cut_metrics(run / "metrics.jsonl", trainer.state().step);
+  MetricsWriter metrics(run / "metrics.jsonl", options.log_every, observer);
+  trainer.run(metrics, stop);
+  write_adapter(run / "adapter", *model, "default", job.adapter, job.model.path);
+  log.info("done: {} steps, {} skipped; the adapter is in {}", trainer.state().step, trainer.state().skipped, (run / "adapter").string());
+}
+
+}  // namespace
+
+void finetune(const Job& given, const StartOptions& start, Observer& observer, const Log& log, std::stop_token stop) {
+  check_job(given);
+  const Job job = resolved(given);
+  const fs::path run = job.output_dir;
+  if (fs::exists(run / "job.yaml") || fs::exists(run / "checkpoints")) {
+    if (start.resume_or_start) {
+      const CheckpointFolder checkpoints(run / "checkpoints", log);
+      if (const auto steps = checkpoints.steps(); !steps.empty()) {
+        check_differences(read_run_job(run), job, start.allow_change, log);
+        return train_job(job, checkpoints.read(steps.back()), start, observer, log, stop);
+      }
+    } else {
+      require(start.overwrite, "{} holds a run already. --resume-or-start goes on with it; --overwrite removes it and starts anew", run.string());
+      for (const char* name : {"checkpoints", "adapter", "metrics.jsonl", "job.yaml"}) fs::remove_all(run / name);
+    }
+  }
+  train_job(job, std::nullopt, start, observer, log, stop);
+}
+
+void resume(const fs::path& run, const std::vector<std::string>& overrides, const StartOptions& start, Observer& observer, const Log& log,
+            std::stop_token stop) {
+  const Job before = read_run_job(run);
+  Job job = read_job<Job>(read_config(run / "job.yaml", overrides));
+  job.output_dir = run.string();   // the folder may have moved
+  check_job(job);
+  check_differences(before, job, start.allow_change, log);
+  const CheckpointFolder checkpoints(run / "checkpoints", log);
+  const auto steps = checkpoints.steps();
+  require(!steps.empty(), "{}: has no complete checkpoint to go on from; start it again with --overwrite", run.string());
+  train_job(job, checkpoints.read(steps.back()), start, observer, log, stop);
+}
+
+}  // namespace graft

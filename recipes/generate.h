@@ -1,0 +1,36 @@
+#pragma once
+// Answers from a model or a run: one prompt, a chat on the terminal, or a file of samples.
+#include <filesystem>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "graft/core/log.h"
+#include "graft/models/generate.h"
+#include "session.h"
+
+namespace graft {
+
+/// A loaded base with the target's adapter, ready to answer.
+struct Speaker {
+  Base base;
+  std::shared_ptr<LanguageModel> model;
+  std::string adapter;
+  std::vector<int32_t> stops;
+};
+Speaker open_speaker(const Target& target, const std::string& device, const std::string& dtype, const Log& log, std::stop_token stop);
+
+/// The ids of a prompt: as a user's turn if the model has a chat template (unless `raw`), else as text.
+std::vector<int32_t> prompt_ids(const Speaker& speaker, const std::string& text, const std::string& system, bool raw);
+/// ... of a whole conversation, with the generation prompt.
+std::vector<int32_t> conversation_ids(const Speaker& speaker, const Json& messages);
+
+std::string answer(Speaker& speaker, const std::vector<int32_t>& prompt, const GenerateOptions& options,
+                   const std::function<void(const std::string&)>& on_text, std::stop_token stop);
+
+/// Answers every sample of a data file, in batches, into a JSONL file: {"index", "prediction", "reference"?}. Lines that are there
+/// already are kept: the command goes on where it was stopped.
+int64_t answer_file(Speaker& speaker, const DataOptions& data, const std::filesystem::path& out, int64_t batch_size,
+                    const GenerateOptions& options, const Log& log, std::stop_token stop);
+
+}  // namespace graft

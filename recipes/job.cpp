@@ -1,0 +1,29 @@
+#include "job.h"
+
+#include <filesystem>
+
+#include "graft/core/error.h"
+#include "graft/core/runtime.h"
+
+namespace graft {
+
+void check_job(const Job& job) {
+  ErrorList errors;
+  if (job.model.path.empty()) errors.add("model.path is missing: which model is fine-tuned?");
+  if (job.output_dir.empty()) errors.add("output_dir is missing: where does the run go?");
+  if (job.data.train.empty()) errors.add("data.train is missing: a list of files to learn from");
+  if (!job.data.val.empty() && job.data.val_size > 0) errors.add("data.val and data.val_size are both given: choose one");
+  const bool held_out = !job.data.val.empty() || job.data.val_size > 0;
+  if (!held_out && (job.eval.every > 0 || job.eval.early_stop > 0)) errors.add("eval needs held-out data: give data.val or data.val_size");
+  if (!job.output_dir.empty() && std::filesystem::exists(job.output_dir) && !std::filesystem::is_directory(job.output_dir))
+    errors.add("output_dir {} is a file", job.output_dir);
+  errors.guard([&] { device_from_name(job.device); });
+  errors.raise("the job cannot run:");
+}
+
+Job resolved(Job job) {
+  if (!job.train.learning_rate) job.train.learning_rate = learning_rate_of(job.adapter.method).usual;
+  return job;
+}
+
+}  // namespace graft

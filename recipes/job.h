@@ -1,0 +1,49 @@
+#pragma once
+// A job: everything a run is told, as its YAML says it. Each section lives with the package that reads it.
+#include <string>
+
+#include "graft/config/visit.h"
+#include "graft/data/dataset.h"
+#include "graft/models/generate.h"
+#include "graft/peft/adapter_options.h"
+#include "graft/train/options.h"
+
+namespace graft {
+
+struct ModelOptions {
+  std::string path;
+  std::string chat_template = "auto";
+  void visit(auto& v) {
+    v("path", path, "a folder, a .gguf file, or org/name[@revision] in the local Hugging Face cache");
+    v("chat_template", chat_template, "auto (the model's own) | chatml | a .jinja file");
+  }
+};
+
+struct Job {
+  ModelOptions model;
+  AdapterOptions adapter;
+  DataOptions data;
+  TrainOptions train;
+  EvalOptions eval;
+  CheckpointOptions checkpoint;
+  std::string device = "auto";
+  std::string output_dir;
+  void visit(auto& v) {
+    v("model", model, "the base");
+    v("adapter", adapter, "what is grafted onto it");
+    v("data", data, "what it learns from");
+    v("train", train, "how it learns");
+    v("eval", eval, "how it is judged on the way");
+    v("checkpoint", checkpoint, "what is kept to go on from");
+    v("device", device, "auto | cpu | cuda | cuda:N");
+    v("output_dir", output_dir, "the run's folder");
+  }
+};
+
+/// Faults that no single field shows: an empty model.path, no data, an output folder that is a file. Raises them all at once.
+void check_job(const Job& job);
+
+/// Fills what `auto` and the method decide (learning rate, dtype), so that the written job says what was used.
+Job resolved(Job job);
+
+}  // namespace graft

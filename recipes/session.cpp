@@ -1,0 +1,116 @@
+#include "session.h"
+
+#include <cstdlib>
+#include <set>
+
+#include "graft/config/yaml.h"
+#include "graft/core/error.h"
+#include "graft/peft/adapter_file.h"
+#include "graft/train/checkpoint.h"
+
+namespace graft {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string token_text(const Tokenizer& tokenizer, std::optional<int32_t> id) {
+  return id ? std::string(tokenizer.id_to_token(*id)) : std::string();
+}
+
+void add_ids(const Json& value, std::set<int32_t>& ids) {
+  if (value.is_number_integer()) ids.insert(value.get<int32_t>());
+  if (value.is_array())
+    for (const auto& item : value) add_ids(item, ids);
+}
+
+int64_t chosen_step(const CheckpointFolder& checkpoints, const std::string& choice, const fs::path& run) {
+  const auto steps = checkpoints.steps();
+  require(!steps.empty(), "{}: has no complete checkpoint yet", run.string());
+  if (choice == "last") return steps.back();
+  if (choice == "best") {
+    const int64_t best = checkpoints.read(steps.back()).state.best_step;
+    require(best > 0, "{}: no evaluation has named a best checkpoint", run.string());
+    return best;
+  }
+  for (const int64_t step : steps)
+    if (std::to_string(step) == choice) return step;
+  refuse("{}: no checkpoint '{}'; there are: last, best, {}", run.string(), choice, fmt::join(steps, ", "));
+}
+
+}  // namespace
+
+Base open_base(const ModelOptions& options) {
+  auto files = open_model_files(options.path);
+  Tokenizer tokenizer = files->tokenizer();
+  const std::string source = chat_template_source(options.chat_template, files->chat_template());
+  Base base{std::move(files), std::move(tokenizer), source, std::nullopt};
+  if (!source.empty()) base.chat.emplace(source, token_text(base.tokenizer, base.tokenizer.bos()), token_text(base.tokenizer, base.tokenizer.eos()));
+  return base;
+}
+
+std::optional<int32_t> end_of_turn(const Base& base) {
+  if (!base.chat) return std::nullopt;
+  Conversation conversation;
+  conversation.messages = Json::array({{{"role", "user"}, {"content", "a"}}, {{"role", "assistant"}, {"content", "b"}}});
+  try {
+    const ChatTokens tokens = encode_chat(base.tokenizer, *base.chat, conversation);
+    for (size_t i = tokens.ids.size(); i-- > 0;)
+      if (tokens.assistant_message[i] >= 0) return base.tokenizer.is_special(tokens.ids[i]) ? std::optional(tokens.ids[i]) : std::nullopt;
+  } catch (const Error&) {   // a template that wants other conversations ends its turns in its own way
+  }
+  return std::nullopt;
+}
+
+std::vector<int32_t> stop_ids(const Base& base) {
+  std::set<int32_t> ids;
+  add_ids(base.files->config().value("eos_token_id", Json()), ids);
+  if (const Json generation = base.files->generation_config(); generation.is_object()) add_ids(generation.value("eos_token_id", Json()), ids);
+  if (const auto eos = base.tokenizer.eos()) ids.insert(*eos);
+  if (const auto end = end_of_turn(base)) ids.insert(*end);
+  return {ids.begin(), ids.end()};
+}
+
+fs::path cache_folder() {
+  if (const char* folder = std::getenv("GRAFT_CACHE"); folder && *folder) return folder;
+  if (const char* folder = std::getenv("XDG_CACHE_HOME"); folder && *folder) return fs::path(folder) / "graft";
+  const char* home = std::getenv("HOME");
+  return fs::path(home && *home ? home : "/tmp") / ".cache" / "graft";
+}
+
+bool is_run_folder(const fs::path& path) { return fs::exists(path / "job.yaml") && fs::exists(path / "checkpoints"); }
+
+Job read_run_job(const fs::path& run) {
+  require(fs::exists(run / "job.yaml"), "{}: not a run's folder (no job.yaml)", run.string());
+  return read_job<Job>(read_config(run / "job.yaml"));
+}
+
+Target open_target(const std::string& path, const std::string& adapter_folder, const std::string& checkpoint, const Log& log) {
+  Target target;
+  if (!is_run_folder(path)) {
+    require(checkpoint.empty() || checkpoint == "last", "--checkpoint is for runs; {} is a model", path);
+    target.model.path = path, target.what = path;
+    if (adapter_folder.empty()) return target;
+    target.adapter = read_adapter_options(adapter_folder, log);
+    target.values = read_adapter_tensors(adapter_folder);
+    target.what += " with " + adapter_folder;
+    return target;
+  }
+  require(adapter_folder.empty(), "--adapter is for models; {} is a run, which has its own", path);
+  const Job job = read_run_job(path);
+  const CheckpointFolder checkpoints(fs::path(path) / "checkpoints", log);
+  const int64_t step = chosen_step(checkpoints, checkpoint.empty() ? "last" : checkpoint, path);
+  target.model = job.model;
+  target.adapter = job.adapter;
+  target.values = parameter_values(checkpoints.read(step).adapter, checkpoints.path(step).string());
+  target.what = fmt::format("{}, step {}", path, step);
+  return target;
+}
+
+std::string seat_target(LanguageModel& model, const Target& target, const Log& log) {
+  if (!target.adapter) return "";
+  graft_adapter(model, "default", *target.adapter, 0, log);
+  load_parameters(model, "default", target.values, target.what);
+  return "default";
+}
+
+}  // namespace graft

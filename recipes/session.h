@@ -1,0 +1,51 @@
+#pragma once
+// What every verb needs first: the base's files, its tokenizer and template, and where things lie on this machine.
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "graft/models/load.h"
+#include "graft/text/chat_template.h"
+#include "job.h"
+
+namespace graft {
+
+struct Base {
+  std::unique_ptr<ModelFiles> files;
+  Tokenizer tokenizer;
+  std::string template_source;            // "" if there is none
+  std::optional<ChatTemplate> chat;
+};
+
+/// Opens the files and reads tokenizer and template; no weights yet.
+Base open_base(const ModelOptions& options);
+
+/// Ids that end an answer: eos of config.json and generation_config.json, the tokenizer's, and the template's own end of turn.
+std::vector<int32_t> stop_ids(const Base& base);
+/// The token with which the template ends an assistant's turn, if it is one token.
+std::optional<int32_t> end_of_turn(const Base& base);
+
+/// $GRAFT_CACHE, else $XDG_CACHE_HOME/graft, else ~/.cache/graft.
+std::filesystem::path cache_folder();
+
+/// Whether a path is a run's folder (it has a job.yaml and checkpoints).
+bool is_run_folder(const std::filesystem::path& path);
+Job read_run_job(const std::filesystem::path& run);
+
+/// What the verbs that use a trained model take: a run's folder, or a model with an optional adapter folder.
+struct Target {
+  ModelOptions model;
+  std::optional<AdapterOptions> adapter;
+  TensorMap values;                       // the adapter's, by load_parameters' names
+  std::string what;                       // for messages: "runs/x, step 40"
+};
+/// `checkpoint`: "last", "best" or a step; only for runs.
+Target open_target(const std::string& path, const std::string& adapter_folder, const std::string& checkpoint, const Log& log);
+
+/// Seats the target's adapter in its model as "default"; returns the name to use ("" without one).
+std::string seat_target(LanguageModel& model, const Target& target, const Log& log);
+
+}  // namespace graft

@@ -1,0 +1,19 @@
+// Stands in for cuda/*.cu in builds without CUDA: the same names, throwing.
+#include <stdexcept>
+
+#include "graft/kernels/api.h"
+
+namespace graft::kernels {
+namespace {
+[[noreturn]] void none() { throw std::runtime_error("this graft was built without CUDA"); }
+}  // namespace
+
+bool built_with_cuda() { return false; }
+std::string cuda_fault() { return "this graft was built without CUDA"; }
+int cuda_device_count() { return 0; }
+int cuda_compute_capability(int) { none(); }
+std::string cuda_device_name(int) { none(); }
+void cuda_synchronize(int) { none(); }
+void dropout_cuda(const void*, void*, Real, int64_t, int64_t, const int64_t*, const int64_t*, DropoutKey, float, void*) { none(); }
+
+}  // namespace graft::kernels

@@ -1,0 +1,23 @@
+// Qwen2 and 2.5 (Yang et al. 2024): Llama's blocks with biases on q, k and v.
+#include "graft/models/decoder_config.h"
+#include "graft/models/family.h"
+
+namespace graft {
+
+namespace {
+
+DecoderShape shape_of_config(const Json& config) {
+  ConfigReader reader(config);
+  DecoderShape shape = llama_shape(reader);
+  shape.qkv_bias = true;
+  refuse_sliding_window(reader);
+  expect_full_attention(reader, shape.layers);
+  reader.finish("qwen2");
+  return shape;
+}
+
+}  // namespace
+
+const Family qwen2_family = {"qwen2", "Qwen2ForCausalLM", shape_of_config, "qwen2", false};
+
+}  // namespace graft

@@ -1,0 +1,24 @@
+// Qwen3 (Yang et al. 2025): Llama's blocks with an RMSNorm on each head's q and k, and no biases.
+#include "graft/models/decoder_config.h"
+#include "graft/models/family.h"
+
+namespace graft {
+namespace {
+
+DecoderShape shape_of_config(const Json& config) {
+  ConfigReader reader(config);
+  DecoderShape shape = llama_shape(reader);
+  if (!config.contains("head_dim") || config["head_dim"].is_null()) shape.head_dim = 128;   // the family's default, not hidden / heads
+  shape.qk_norm = true;
+  shape.qkv_bias = shape.output_bias = reader.boolean("attention_bias", false);
+  refuse_sliding_window(reader);
+  expect_full_attention(reader, shape.layers);
+  reader.finish("qwen3");
+  return shape;
+}
+
+}  // namespace
+
+const Family qwen3_family = {"qwen3", "Qwen3ForCausalLM", shape_of_config, "qwen3", false};
+
+}  // namespace graft

@@ -1,0 +1,28 @@
+#include "graft/ops/attention.h"
+
+#include <ATen/ATen.h>
+
+namespace graft {
+
+Tensor visible(const Tensor& query_segments, const Tensor& query_positions, const Tensor& key_segments, const Tensor& key_positions) {
+  const Tensor same = query_segments.unsqueeze(2).eq(key_segments.unsqueeze(1));
+  const Tensor before = key_positions.unsqueeze(1).le(query_positions.unsqueeze(2));
+  const Tensor padding = query_segments.lt(0).unsqueeze(2);  // a padding query sees all padding, whatever its position
+  return same.logical_and(before.logical_or(padding)).unsqueeze(1);
+}
+
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask) {
+  const Tensor queries = q.transpose(1, 2);
+  Tensor keys = k.transpose(1, 2), values = v.transpose(1, 2);
+  const int64_t groups = q.size(2) / k.size(2);
+  const bool grouped = groups > 1 && q.device().is_cuda();
+  if (groups > 1 && !grouped) {  // the CPU kernel takes equal heads only
+    keys = keys.repeat_interleave(groups, 1);
+    values = values.repeat_interleave(groups, 1);
+  }
+  const std::optional<Tensor> allowed = mask.causal ? std::nullopt : std::optional<Tensor>(mask.allowed);
+  const Tensor out = at::scaled_dot_product_attention(queries, keys, values, allowed, 0.0, mask.causal, std::nullopt, grouped);
+  return out.transpose(1, 2).reshape({q.size(0), q.size(1), q.size(2) * q.size(3)});
+}
+
+}  // namespace graft

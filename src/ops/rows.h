@@ -1,0 +1,39 @@
+#pragma once
+// What the ops share: the element type as kernels name it, and rows cut over threads.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "graft/core/error.h"
+#include "graft/kernels/api.h"
+
+namespace graft {
+
+inline kernels::Real real_type(const at::Tensor& x) {
+  switch (x.scalar_type()) {
+    case at::kFloat: return kernels::Real::fp32;
+    case at::kBFloat16: return kernels::Real::bf16;
+    case at::kHalf: return kernels::Real::fp16;
+    default: fail("kernels take fp32, bf16 and fp16, not {}", at::toString(x.scalar_type()));
+  }
+}
+
+/// Whether the CPU kernels take this tensor (float64 and other devices go the plain way).
+inline bool has_cpu_kernel(const at::Tensor& x) {
+  return x.device().is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf);
+}
+
+/// The address of row `i` of a contiguous [rows, columns] tensor.
+inline const char* row_of(const at::Tensor& x, int64_t i, int64_t columns) {
+  return static_cast<const char*>(x.const_data_ptr()) + i * columns * static_cast<int64_t>(x.element_size());
+}
+inline char* row_of(at::Tensor& x, int64_t i, int64_t columns) {
+  return static_cast<char*>(x.mutable_data_ptr()) + i * columns * static_cast<int64_t>(x.element_size());
+}
+
+/// f(begin, end) over pieces of the rows, each worth a thread's while.
+template <class F>
+void for_rows(int64_t rows, int64_t columns, F&& f) {
+  at::parallel_for(0, rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, columns)), f);
+}
+
+}  // namespace graft

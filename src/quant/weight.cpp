@@ -1,0 +1,30 @@
+#include "graft/quant/weight.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace graft {
+namespace {
+
+class FrozenMatmul : public torch::autograd::Function<FrozenMatmul> {
+ public:
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& x, const Weight* weight) {
+    context->saved_data["weight"] = reinterpret_cast<int64_t>(weight);  // the model outlives its graphs
+    return weight->matmul(x);
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list grads) {
+    const auto* weight = reinterpret_cast<const Weight*>(context->saved_data["weight"].toInt());
+    return {weight->matmul_grad(grads[0]), Tensor()};
+  }
+};
+
+}  // namespace
+
+Tensor Weight::rows(const Tensor& ids) const { return at::embedding(dense(dtype()), ids); }
+Tensor Weight::matmul(const Tensor& x) const { return at::linear(x, dense(dtype())); }
+Tensor Weight::matmul_grad(const Tensor& g) const { return at::matmul(g, dense(dtype())); }
+
+DenseWeight::DenseWeight(Tensor value) : value_(register_buffer("value", std::move(value))) {}
+
+Tensor frozen_matmul(const Tensor& x, const Weight& weight) { return FrozenMatmul::apply(x, &weight); }
+
+}  // namespace graft

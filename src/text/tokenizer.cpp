@@ -1,0 +1,167 @@
+#include "graft/text/tokenizer.h"
+
+#include <algorithm>
+
+#include "graft/core/error.h"
+#include "graft/core/hash.h"
+#include "graft/text/unicode.h"
+#include "tokenizer_impl.h"
+
+namespace graft {
+namespace {
+
+constexpr size_t text_limit = UINT32_MAX;
+
+void check_text(std::string_view text, std::span<const TextRange> literal) {
+  require(text.size() < text_limit, "a text of {} bytes is over the limit of {}", text.size(), text_limit);
+  const size_t bad = find_invalid_utf8(text);
+  require(bad == std::string_view::npos, "the text is not valid UTF-8: byte {} (0x{:02x})", bad,
+          static_cast<unsigned char>(text[std::min(bad, text.size() - 1)]));
+  size_t last = 0;
+  for (const TextRange& range : literal) {
+    check(range.begin >= last && range.end >= range.begin && range.end <= text.size(),
+          "literal ranges must be sorted, disjoint and within the text's {} bytes", text.size());
+    last = range.end;
+  }
+}
+
+void append(Encoding& out, int32_t id, TextRange source, bool with_offsets) {
+  out.ids.push_back(id);
+  if (with_offsets) out.offsets.push_back(source);
+}
+
+}  // namespace
+
+Encoding Tokenizer::Impl::encode(std::string_view text, const EncodeOptions& options, bool with_offsets) const {
+  check_text(text, options.literal);
+  WordCachePool::Lease cache(caches);
+  Encoding out;
+  if (options.add_special_tokens)
+    for (const int32_t id : post_processor.prefix) append(out, id, {0, 0}, with_offsets);
+  const AlignedText whole(text, 0);
+  std::vector<TextPart> parts;
+  added.split(whole, AddedTokens::Pass::raw, options.parse_special, options.literal, parts);
+  for (const TextPart& part : parts) {
+    if (part.id >= 0) {
+      append(out, part.id, {part.begin, part.end}, with_offsets);
+    } else {
+      encode_segment(whole.slice(part.begin, part.end), options, *cache, with_offsets, out);
+    }
+  }
+  if (options.add_special_tokens)
+    for (const int32_t id : post_processor.suffix) append(out, id, {text.size(), text.size()}, with_offsets);
+  return out;
+}
+
+void Tokenizer::Impl::encode_segment(const AlignedText& segment, const EncodeOptions& options, WordCache& cache,
+                                     bool with_offsets, Encoding& out) const {
+  AlignedText text = segment;
+  normalizer.apply(text);
+  std::vector<TextPart> parts;
+  added.split(text, AddedTokens::Pass::normalized, options.parse_special, options.literal, parts);
+  for (const TextPart& part : parts) {
+    if (part.id >= 0) {
+      append(out, part.id, text.source(part.begin, part.end), with_offsets);
+    } else {
+      encode_words(text.slice(part.begin, part.end), cache, with_offsets, out);
+    }
+  }
+}
+
+void Tokenizer::Impl::encode_words(AlignedText text, WordCache& cache, bool with_offsets, Encoding& out) const {
+  const size_t size = text.text().size();
+  Words words{std::move(text), {{0, size}}};
+  pretokenizer.apply(words);
+  std::vector<TokenPiece> long_word;
+  const auto encode_word = [&](std::string_view word, std::vector<TokenPiece>& pieces) {
+    if (pretokenizer.leaves_bytes()) {
+      bpe.encode_bytes(word, pieces);
+    } else {
+      bpe.encode(word, pieces);
+    }
+  };
+  for (const TextRange& range : words.ranges) {
+    const std::string_view word = words.text.text().substr(range.begin, range.end - range.begin);
+    const std::vector<TokenPiece>* pieces = &long_word;
+    if (word.size() <= WordCache::longest_word) {
+      pieces = &cache.tokens(word, encode_word);
+    } else {
+      long_word.clear();
+      encode_word(word, long_word);
+    }
+    size_t at = range.begin;
+    for (const TokenPiece& piece : *pieces) {
+      const size_t end = std::min<size_t>(at + piece.length, range.end);  // byte fallback of a suffix counts more than there is
+      append(out, piece.id, with_offsets ? words.text.source(at, end) : TextRange{}, with_offsets);
+      at = end;
+    }
+  }
+}
+
+Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+Tokenizer::~Tokenizer() = default;
+
+Tokenizer Tokenizer::from_json(std::string_view tokenizer_json, const Json& config) {
+  return Tokenizer(std::make_unique<Impl>(tokenizer_json, config));
+}
+
+std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
+  return impl_->encode(text, options, false).ids;
+}
+
+Encoding Tokenizer::encode_with_offsets(std::string_view text, const EncodeOptions& options) const {
+  return impl_->encode(text, options, true);
+}
+
+std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special_tokens) const {
+  std::vector<std::string> tokens;
+  tokens.reserve(ids.size());
+  for (const int32_t id : ids) {
+    const std::string_view token = id_to_token(id);
+    if (token.data() != nullptr && !(skip_special_tokens && is_special(id))) tokens.emplace_back(token);
+  }
+  return impl_->decoder.decode(std::move(tokens));
+}
+
+std::optional<int32_t> Tokenizer::token_to_id(std::string_view token) const {
+  const auto found = impl_->added_ids.find(std::string(token));
+  return found != impl_->added_ids.end() ? std::optional(found->second) : impl_->bpe.token_to_id(token);
+}
+
+std::string_view Tokenizer::id_to_token(int32_t id) const {
+  check(id >= 0 && id < vocab_size(), "token id {} is outside the vocabulary of {}", id, vocab_size());
+  return impl_->tokens[static_cast<size_t>(id)];
+}
+
+int32_t Tokenizer::vocab_size() const { return static_cast<int32_t>(impl_->tokens.size()); }
+
+bool Tokenizer::is_special(int32_t id) const { return id >= 0 && id < vocab_size() && impl_->special[static_cast<size_t>(id)]; }
+
+std::optional<int32_t> Tokenizer::bos() const { return impl_->bos; }
+std::optional<int32_t> Tokenizer::eos() const { return impl_->eos; }
+std::optional<int32_t> Tokenizer::pad() const { return impl_->pad; }
+bool Tokenizer::adds_bos() const { return !impl_->post_processor.prefix.empty(); }
+bool Tokenizer::adds_eos() const { return !impl_->post_processor.suffix.empty(); }
+
+std::string Tokenizer::to_json() const { return impl_->json_text; }
+
+Json Tokenizer::config() const {
+  Json config = impl_->config.is_object() ? impl_->config : Json::object();
+  config.erase("chat_template");
+  return config;
+}
+
+uint64_t Tokenizer::hash() const {
+  Hash hash;
+  hash.add(impl_->json_text);
+  for (const AddedToken& token : impl_->added.tokens()) hash.add(token.content).add(uint64_t{token.special});
+  for (const auto* ids : {&impl_->post_processor.prefix, &impl_->post_processor.suffix}) {
+    hash.add(ids->size());
+    for (const int32_t id : *ids) hash.add(static_cast<uint64_t>(id));
+  }
+  return hash.value();
+}
+
+}  // namespace graft

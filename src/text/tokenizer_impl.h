@@ -1,0 +1,80 @@
+#pragma once
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "graft/text/added_tokens.h"
+#include "graft/text/bpe.h"
+#include "graft/text/decoder.h"
+#include "graft/text/normalizer.h"
+#include "graft/text/post_processor.h"
+#include "graft/text/pretokenizer.h"
+#include "graft/text/tokenizer.h"
+#include "graft/text/word_cache.h"
+
+namespace graft {
+
+/// What one encode call needs for itself. Calls take one from the pool and give it back, so that there are as many as calls at a
+/// time.
+class WordCachePool {
+ public:
+  class Lease {
+   public:
+    explicit Lease(WordCachePool& pool) : pool_(pool), cache_(pool.take()) {}
+    ~Lease() { pool_.give_back(std::move(cache_)); }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    WordCache& operator*() { return *cache_; }
+
+   private:
+    WordCachePool& pool_;
+    std::unique_ptr<WordCache> cache_;
+  };
+
+ private:
+  std::unique_ptr<WordCache> take() {
+    const std::lock_guard lock(mutex_);
+    if (idle_.empty()) return std::make_unique<WordCache>();
+    auto cache = std::move(idle_.back());
+    idle_.pop_back();
+    return cache;
+  }
+  void give_back(std::unique_ptr<WordCache> cache) {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(cache));
+  }
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<WordCache>> idle_;
+};
+
+struct Tokenizer::Impl {
+  Impl(std::string_view tokenizer_json, const Json& tokenizer_config);
+  Impl(std::string text, Json config, const TokenizerJson& json);
+
+  Encoding encode(std::string_view text, const EncodeOptions& options, bool with_offsets) const;
+  void encode_segment(const AlignedText& segment, const EncodeOptions& options, WordCache& cache, bool with_offsets,
+                      Encoding& out) const;
+  void encode_words(AlignedText text, WordCache& cache, bool with_offsets, Encoding& out) const;
+  std::vector<AddedToken> read_added_tokens(const TokenizerJson& json) const;
+  void add_named_tokens(std::vector<AddedToken>& tokens) const;
+  std::optional<int32_t> named_token(const char* key) const;
+  void apply_config();
+
+  std::string json_text;
+  Json config;
+  Bpe bpe;
+  Normalizer normalizer;
+  PreTokenizer pretokenizer;
+  AddedTokens added;
+  PostProcessor post_processor;
+  Decoder decoder;
+  std::unordered_map<std::string, int32_t> added_ids;
+  std::vector<std::string_view> tokens;  // by id; "" for holes
+  std::vector<bool> special;             // by id
+  std::optional<int32_t> bos, eos, pad;
+  mutable WordCachePool caches;
+};
+
+}  // namespace graft

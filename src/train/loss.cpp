@@ -1,0 +1,42 @@
+#include "graft/train/loss.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "graft/ops/linear_cross_entropy.h"
+
+namespace graft {
+namespace {
+
+/// Rows without a target never reach the head.
+Tensor loss_of(LanguageModel& model, const Batch& batch, const HostBatch& host, double scale) {
+  const Tensor targets = at::tensor(host.targets, at::kLong).to(model.device());
+  const Tensor labelled = targets.ne(-100).nonzero().squeeze(1);
+  const Tensor rows = model.hidden(batch).flatten(0, 1).index_select(0, labelled);
+  const Tensor labels = targets.index_select(0, labelled);
+  if (!model.head().adapter(batch.adapter)) return linear_cross_entropy(rows, *model.head().weight(), labels, scale);
+  const auto head = [&model, batch](const Tensor& h) { return model.head().forward(h, batch); };
+  return chunked_cross_entropy(rows, head, labels, scale);
+}
+
+}  // namespace
+
+double backward(LanguageModel& model, const std::string& adapter, const std::vector<HostBatch>& micro_batches, const StepContext& context) {
+  int64_t targets = 0;
+  for (const auto& host : micro_batches) targets += host.target_count;
+  Tensor total;
+  for (const HostBatch& host : micro_batches) {
+    if (host.target_count == 0) continue;
+    Batch batch = to_batch(host, model.device());
+    batch.adapter = adapter;
+    batch.training = true;
+    batch.seed = context.seed;
+    batch.step = context.step;
+    const Tensor loss = loss_of(model, batch, host, 1.0 / static_cast<double>(targets));
+    torch::autograd::backward({loss * context.loss_scale}, {});
+    total = total.defined() ? total + loss.detach() : loss.detach();
+  }
+  return total.defined() ? total.item<double>() : 0;
+}
+
+}  // namespace graft

@@ -1,0 +1,143 @@
+#include "graft/train/trainer.h"
+
+#include <ATen/ATen.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "graft/core/error.h"
+#include "graft/core/runtime.h"
+#include "graft/peft/adapter_file.h"
+#include "graft/train/loss.h"
+
+namespace graft {
+namespace {
+
+std::vector<OptimizedParameter> optimized(const TrainerSetup& setup) {
+  std::vector<OptimizedParameter> list;
+  for (const auto& [name, tensor] : parameters(setup.model, setup.adapter)) list.push_back({name, tensor, setup.lr_scale(name)});
+  return list;
+}
+
+Schedule make_schedule(const TrainOptions& options, int64_t total) {
+  const auto by_ratio = static_cast<int64_t>(std::ceil(options.warmup_ratio * static_cast<double>(total)));
+  const int64_t warmup = options.warmup_steps.value_or(by_ratio);
+  require(warmup <= total, "train.warmup_steps {} exceeds the {} steps of this run", warmup, total);
+  return {options.lr_scheduler, warmup, total};
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+int64_t total_steps(const TrainOptions& options, int64_t steps_per_epoch) {
+  if (options.max_steps) return *options.max_steps;
+  return std::max<int64_t>(1, std::llround(options.epochs * static_cast<double>(steps_per_epoch)));
+}
+
+Trainer::Trainer(TrainerSetup setup)
+    : setup_(std::move(setup)),
+      batches_(setup_.train, {setup_.options.micro_batch_size, setup_.options.gradient_accumulation_steps, setup_.options.seed, true}),
+      optimizer_(optimized(setup_), setup_.options.adamw()) {
+  total_ = total_steps(setup_.options, batches_.steps_per_epoch());
+  schedule_ = make_schedule(setup_.options, total_);
+  setup_.model.set_recompute(setup_.options.recompute == "layer");
+  if (setup_.model.dtype() == at::kHalf) state_.loss_scale = 65536;
+}
+
+void Trainer::restore(const Checkpoint& checkpoint) {
+  load_parameters(setup_.model, setup_.adapter, parameter_values(checkpoint.adapter, "the checkpoint"), "the checkpoint's adapter");
+  optimizer_.load_state(checkpoint.optimizer);
+  state_ = checkpoint.state;
+  batches_.seek(state_.cursor);
+  saved_step_ = state_.step;
+}
+
+void Trainer::update_loss_scale(bool finite) {
+  if (setup_.model.dtype() != at::kHalf) return;
+  state_.good_steps = finite ? state_.good_steps + 1 : 0;
+  if (!finite) state_.loss_scale = std::max(1.0, state_.loss_scale / 2);
+  if (state_.good_steps == 1000) state_.loss_scale *= 2, state_.good_steps = 0;
+}
+
+StepReport Trainer::take_step() {
+  const auto start = std::chrono::steady_clock::now();
+  StepReport report;
+  const std::vector<HostBatch> micro_batches = batches_.next();
+  for (const auto& host : micro_batches) report.targets += host.target_count, report.tokens += host.token_count;
+  check(report.targets > 0, "step {} has no target token", state_.step + 1);
+  optimizer_.zero_grad();
+  report.loss = backward(setup_.model, setup_.adapter, micro_batches, {setup_.options.seed, state_.step, state_.loss_scale});
+  optimizer_.scale_gradients(1 / state_.loss_scale);
+  report.gradient_norm = optimizer_.clip(setup_.options.max_grad_norm);
+  report.learning_rate = setup_.learning_rate * schedule_.at(state_.step);
+  report.skipped = !std::isfinite(report.loss) || !std::isfinite(report.gradient_norm);
+  if (!report.skipped) optimizer_.step(report.learning_rate);
+  update_loss_scale(!report.skipped);
+  // A skipped step uses up its batch and advances the schedule, but not Adam's count.
+  state_.skipped += report.skipped;
+  state_.skipped_in_row = report.skipped ? state_.skipped_in_row + 1 : 0;
+  state_.trained_targets += static_cast<double>(report.targets);
+  state_.cursor = batches_.cursor();
+  ++state_.step;
+  report.step = state_.step, report.total_steps = total_, report.skipped_total = state_.skipped;
+  report.epoch = static_cast<double>(state_.cursor.epoch) +
+                 static_cast<double>(state_.cursor.step_in_epoch) / static_cast<double>(batches_.steps_per_epoch());
+  report.memory = device_memory(setup_.model.device()).allocated_peak;
+  report.seconds = seconds_since(start);
+  return report;
+}
+
+bool Trainer::evaluate(Observer& observer) {
+  EvalReport report;
+  try {
+    report = setup_.evaluate();
+  } catch (const Stopped&) {
+    save(observer);
+    throw;
+  }
+  report.step = state_.step;
+  const bool by_accuracy = setup_.eval.metric == "accuracy";
+  const double accuracy = report.label_accuracy >= 0 ? report.label_accuracy : report.token_accuracy;
+  const double metric = by_accuracy ? -accuracy : report.loss;   // smaller is better
+  report.best = std::isfinite(metric) && (!state_.best || metric < *state_.best);
+  if (report.best) state_.best = metric, state_.best_step = state_.step;
+  state_.worse_evals = report.best ? 0 : state_.worse_evals + 1;
+  observer.on_eval(report);
+  if (report.best) save(observer);
+  return setup_.eval.early_stop == 0 || state_.worse_evals < setup_.eval.early_stop;
+}
+
+void Trainer::save(Observer& observer) {
+  if (saved_step_ == state_.step) return;
+  const Checkpoint checkpoint{state_, adapter_tensors(setup_.model, setup_.adapter), optimizer_.state(), setup_.facts, setup_.job};
+  const auto folder = CheckpointFolder(setup_.run_folder / "checkpoints", setup_.log).write(checkpoint, setup_.checkpoint.keep);
+  saved_step_ = state_.step;
+  observer.on_checkpoint(state_.step, folder);
+}
+
+void Trainer::run(Observer& observer, std::stop_token stop) {
+  const auto due = [](int64_t step, int64_t every) { return every > 0 && step % every == 0; };
+  while (state_.step < total_) {
+    if (stop.stop_requested()) {
+      save(observer);
+      throw Stopped(fmt::format("stopped after step {} of {}; saved in {}", state_.step, total_, setup_.run_folder.string()));
+    }
+    const StepReport report = take_step();
+    observer.on_step(report);
+    check(state_.skipped_in_row < setup_.options.max_skipped_steps,
+          "{} steps in a row were not finite (loss {}, gradient norm {}); last good checkpoint: {}", state_.skipped_in_row, report.loss,
+          report.gradient_norm, saved_step_ < 0 ? "none" : CheckpointFolder(setup_.run_folder / "checkpoints").path(saved_step_).string());
+    const bool last = state_.step == total_;
+    if (setup_.evaluate && (last || due(state_.step, setup_.eval.every)) && !evaluate(observer)) {
+      setup_.log.info("stopped early: {} evaluations without a better {}", state_.worse_evals, setup_.eval.metric);
+      break;
+    }
+    if (due(state_.step, setup_.checkpoint.every)) save(observer);   // after the evaluation: it is part of the state
+  }
+  save(observer);
+}
+
+}  // namespace graft

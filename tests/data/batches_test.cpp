@@ -1,0 +1,173 @@
+#include "graft/data/batches.h"
+
+#include <algorithm>
+#include <set>
+
+#include "data/support.h"
+
+namespace graft::test {
+
+namespace {
+
+class BatchesTest : public DataTest {
+ protected:
+  // Samples of varied length: "x", "xx", ...
+  Dataset dataset(int count, double repeat = 1, int second = 0) {
+    const auto lines = [](int samples) {
+      std::string text;
+      for (int i = 0; i < samples; ++i) text += fmt::format("{{\"text\": \"{}{}\"}}\n", i, std::string(i * 37 % 53, 'x'));
+      return text;
+    };
+    auto options = train_on(write("a.jsonl", lines(count)));
+    options.train[0].repeat = repeat;
+    if (second > 0) options.train.push_back({write("b.jsonl", lines(second)), "auto", {}, {}, 1});
+    return prepare(options).train;
+  }
+};
+
+std::vector<int64_t> samples_of(const std::vector<HostBatch>& step) {
+  std::vector<int64_t> samples;
+  for (const auto& batch : step) samples.insert(samples.end(), batch.samples.begin(), batch.samples.end());
+  return samples;
+}
+
+std::vector<int64_t> epoch_of(Batches& batches) {
+  std::vector<int64_t> samples;
+  for (int64_t i = 0; i < batches.steps_per_epoch(); ++i)
+    std::ranges::copy(samples_of(batches.next()), std::back_inserter(samples));
+  return samples;
+}
+
+}  // namespace
+
+TEST_F(BatchesTest, EachSampleOnceAnEpochInAnotherOrderEachTime) {
+  const Dataset data = dataset(1003);
+  Batches batches(data, {.micro_batch_size = 4, .gradient_accumulation_steps = 2, .seed = 1});
+  EXPECT_EQ(batches.steps_per_epoch(), 126);
+  auto first = epoch_of(batches);
+  EXPECT_EQ(batches.cursor(), (DataCursor{1, 0}));
+  auto second = epoch_of(batches);
+  EXPECT_NE(first, second);
+  for (auto* order : {&first, &second}) {
+    std::ranges::sort(*order);
+    for (int64_t i = 0; i < 1003; ++i) ASSERT_EQ((*order)[i], i);
+    ASSERT_EQ(order->size(), 1003u);
+  }
+}
+
+// Row 50.
+TEST_F(BatchesTest, FewerSamplesThanABatchAreOneStep) {
+  Batches batches(dataset(3), {.micro_batch_size = 8, .gradient_accumulation_steps = 4});
+  EXPECT_EQ(batches.steps_per_epoch(), 1);
+  const auto step = batches.next();
+  ASSERT_EQ(step.size(), 1u);
+  EXPECT_EQ(step[0].rows, 3);
+  EXPECT_EQ(batches.cursor(), (DataCursor{1, 0}));
+}
+
+TEST_F(BatchesTest, SeekGivesWhatTheStraightRunGives) {
+  const Dataset data = dataset(101, 1.5);
+  const BatchOptions options{.micro_batch_size = 3, .gradient_accumulation_steps = 2, .seed = 7};
+  Batches straight(data, options);
+  for (int step = 0; step < 60; ++step) {
+    Batches resumed(data, options);
+    resumed.seek(straight.cursor());
+    const auto expected = straight.next(), got = resumed.next();
+    ASSERT_EQ(expected.size(), got.size());
+    for (size_t i = 0; i < got.size(); ++i) {
+      EXPECT_EQ(expected[i].ids, got[i].ids);
+      EXPECT_EQ(expected[i].segments, got[i].segments);
+      EXPECT_EQ(expected[i].targets, got[i].targets);
+    }
+    EXPECT_EQ(straight.cursor(), resumed.cursor());
+  }
+  EXPECT_THROW(straight.seek({0, straight.steps_per_epoch()}), RequestError);
+}
+
+TEST_F(BatchesTest, SegmentsAreUniqueOverEpochs) {
+  Batches batches(dataset(10), {.micro_batch_size = 2, .gradient_accumulation_steps = 2});
+  std::set<int64_t> segments;
+  for (int i = 0; i < 9; ++i)
+    for (const auto& batch : batches.next())
+      for (int64_t row = 0; row < batch.rows; ++row) segments.insert(batch.segments[row * batch.columns]);
+  EXPECT_EQ(segments.size(), 30u);
+  EXPECT_EQ(*segments.begin(), 0);
+  EXPECT_EQ(*segments.rbegin(), 29);
+}
+
+TEST_F(BatchesTest, GroupingByLengthSavesPadding) {
+  const Dataset data = dataset(2000);
+  Batches batches(data, {.micro_batch_size = 8, .gradient_accumulation_steps = 2, .seed = 3});
+  int64_t cells = 0, tokens = 0;
+  std::vector<int64_t> longest;
+  for (int64_t i = 0; i < batches.steps_per_epoch(); ++i) {
+    for (const auto& batch : batches.next()) {
+      cells += batch.rows * batch.columns;
+      tokens += batch.token_count;
+      longest.push_back(batch.columns);
+    }
+  }
+  EXPECT_LT(static_cast<double>(cells), 1.05 * static_cast<double>(tokens));
+  EXPECT_FALSE(std::ranges::is_sorted(longest));
+}
+
+TEST_F(BatchesTest, RepeatIsKeptInEachEpochAndEvenOverEpochs) {
+  Batches batches(dataset(10, 2.5, 4), {.micro_batch_size = 4, .gradient_accumulation_steps = 1});
+  EXPECT_EQ(batches.samples_per_epoch(), 29);
+  std::vector<int> total(14, 0);
+  for (int epoch = 0; epoch < 2; ++epoch) {
+    std::vector<int> seen(14, 0);
+    for (const int64_t sample : epoch_of(batches)) ++seen[sample];
+    for (int i = 0; i < 10; ++i) EXPECT_TRUE(seen[i] == 2 || seen[i] == 3);
+    for (int i = 10; i < 14; ++i) EXPECT_EQ(seen[i], 1);
+    for (int i = 0; i < 14; ++i) total[i] += seen[i];
+  }
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(total[i], 5);
+}
+
+TEST_F(BatchesTest, TheOrderIsAFixedFunctionOfTheSeed) {
+  const Dataset data = dataset(8);
+  Batches batches(data, {.micro_batch_size = 2, .gradient_accumulation_steps = 1, .seed = 42});
+  EXPECT_EQ(epoch_of(batches), (std::vector<int64_t>{6, 2, 0, 3, 5, 1, 4, 7}));
+  Batches plain(data, {.micro_batch_size = 8, .gradient_accumulation_steps = 1, .seed = 42, .shuffle = false});
+  auto order = epoch_of(plain);
+  EXPECT_EQ(order, epoch_of(plain));
+}
+
+// Row 53: labels are the learnt tokens other than a sample's first; none crosses into padding or another row.
+TEST_F(BatchesTest, TargetsAreTheNextLearntTokens) {
+  const auto path = write("c.jsonl", R"({"prompt": "a", "completion": "b"})"
+                                     "\n"
+                                     R"({"prompt": "", "completion": "xyz"})"
+                                     "\n");
+  const Dataset data = prepare(train_on(path)).train;
+  const std::vector<int64_t> rows{0, 1};
+  const HostBatch batch = make_batch(data, rows, 40);
+  EXPECT_EQ(batch.rows, 2);
+  EXPECT_EQ(batch.columns, 4);
+  EXPECT_EQ(batch.ids, (std::vector<int64_t>{'a', 'b', eos, 0, 'x', 'y', 'z', eos}));
+  EXPECT_EQ(batch.targets, (std::vector<int64_t>{'b', eos, -100, -100, 'y', 'z', eos, -100}));
+  EXPECT_EQ(batch.positions, (std::vector<int64_t>{0, 1, 2, 3, 0, 1, 2, 3}));
+  EXPECT_EQ(batch.segments, (std::vector<int64_t>{40, 40, 40, -1, 41, 41, 41, 41}));
+  EXPECT_EQ(batch.target_count, 5);
+  EXPECT_EQ(batch.target_count, data.total_targets());
+  EXPECT_EQ(batch.token_count, 7);
+}
+
+TEST_F(BatchesTest, EvaluationSeesEachSampleOnceInOrderOfLength) {
+  const Dataset data = dataset(103);
+  std::vector<int64_t> lengths;
+  std::set<int64_t> seen;
+  for (const auto& rows : evaluation_batches(data, 8)) {
+    EXPECT_LE(rows.size(), 8u);
+    for (const int64_t sample : rows) {
+      seen.insert(sample);
+      lengths.push_back(data.length(sample));
+    }
+  }
+  EXPECT_EQ(seen.size(), 103u);
+  EXPECT_EQ(lengths.size(), 103u);
+  EXPECT_TRUE(std::ranges::is_sorted(lengths));
+}
+
+}  // namespace graft::test

@@ -1,0 +1,70 @@
+// What a config.json may say, and what is refused by name.
+#include <fstream>
+
+#include "support/models.h"
+
+#include "graft/core/error.h"
+#include "graft/models/family.h"
+
+namespace graft::testing {
+namespace {
+
+std::string refusal(const Json& config) {
+  try {
+    family_of(config).shape(config);
+    return "";
+  } catch (const RequestError& e) {
+    return e.what();
+  }
+}
+
+TEST(Config, EveryFamilyTakesItsOwn) {
+  for (const Family* family : families()) EXPECT_EQ(refusal(tiny_config(std::string(family->name))), "") << family->name;
+}
+
+TEST(Config, WhatGraftDoesNotDoIsNamed) {
+  const auto with = [](const char* family, const char* key, const Json& value) {
+    Json config = tiny_config(family);
+    config[key] = value;
+    return refusal(config);
+  };
+  EXPECT_NE(with("llama", "model_type", "lama").find("did you mean 'llama'"), std::string::npos);
+  EXPECT_NE(with("llama", "rope_scaling", {{"rope_type", "yarn"}, {"factor", 2.0}}).find("yarn"), std::string::npos);
+  EXPECT_NE(with("llama", "num_local_experts", 8).find("num_local_experts"), std::string::npos);
+  EXPECT_NE(with("mistral", "sliding_window", 4096).find("sliding_window"), std::string::npos);
+  EXPECT_NE(with("qwen2", "use_sliding_window", true).find("sliding-window"), std::string::npos);
+  EXPECT_NE(with("llama", "hidden_act", "gelu").find("hidden_act"), std::string::npos);
+  EXPECT_NE(with("llama", "residual_multiplier", 0.22).find("residual_multiplier"), std::string::npos);
+  EXPECT_NE(with("llama", "hidden_size", "many").find("hidden_size"), std::string::npos);
+  EXPECT_NE(with("llama", "quantization_config", {{"quant_method", "gptq"}}).find("gptq"), std::string::npos);
+  EXPECT_EQ(with("qwen2", "sliding_window", 4096), "");   // switched off by use_sliding_window
+}
+
+TEST(Config, AllFaultsAreReportedAtOnce) {
+  Json config = tiny_config("llama");
+  config.erase("vocab_size");
+  config["hidden_act"] = "gelu";
+  const std::string text = refusal(config);
+  EXPECT_NE(text.find("vocab_size"), std::string::npos);
+  EXPECT_NE(text.find("hidden_act"), std::string::npos);
+}
+
+TEST(Config, WeightsThatDoNotFitAreAllNamed) {
+  TemporaryFolder folder;
+  std::filesystem::copy(golden("qwen2"), folder.path(), std::filesystem::copy_options::recursive);
+  Json config = read_json(folder / "config.json");
+  config["model_type"] = "llama";   // no biases by default: the file's would be dropped
+  config["intermediate_size"] = 41;
+  for (const char* key : {"use_sliding_window", "sliding_window", "max_window_layers", "layer_types"}) config.erase(key);
+  std::ofstream(folder / "config.json") << config.dump();
+  try {
+    load_model(*open_model_files(folder.path().string()), at::kCPU, at::kFloat);
+    FAIL() << "loaded";
+  } catch (const RequestError& e) {
+    EXPECT_NE(std::string(e.what()).find("q_proj.bias"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("gate_proj.weight: shape"), std::string::npos) << e.what();
+  }
+}
+
+}  // namespace
+}  // namespace graft::testing

@@ -1,0 +1,82 @@
+// Tiny random checkpoints of every family, against what transformers and PEFT computed (tests/golden/make_golden.py).
+#include <torch/csrc/autograd/autograd.h>
+
+#include "graft/io/tensors.h"
+#include "graft/ops/linear_cross_entropy.h"
+#include "support/models.h"
+
+namespace graft::testing {
+namespace {
+
+class Golden : public ::testing::TestWithParam<const char*> {};
+
+std::shared_ptr<LanguageModel> load(const std::string& name, at::ScalarType dtype = at::kFloat) {
+  return load_model(*open_model_files(golden(name).string()), at::kCPU, dtype);
+}
+
+Batch batch_from(const TensorMap& reference) {
+  Batch batch;
+  batch.ids = reference.at("input_ids");
+  batch.positions = at::arange(batch.ids.size(1), at::kLong).expand_as(batch.ids).contiguous();
+  batch.segments = at::arange(batch.ids.size(0), at::kLong).unsqueeze(1).expand_as(batch.ids).contiguous();
+  return batch;
+}
+
+TEST_P(Golden, LogitsEqualTransformers) {
+  const TensorMap reference = load_tensors(golden(GetParam()) / "golden.safetensors");
+  at::NoGradGuard no_grad;
+  const Tensor ours = logits(*load(GetParam()), batch_from(reference));
+  EXPECT_LT(difference(ours, reference.at("logits")), 1e-5);
+  EXPECT_LT(difference(ours, reference.at("logits64")), 1e-5);
+}
+
+TEST_P(Golden, LoraGradientsEqualPeft) {
+  const auto folder = golden(GetParam());
+  const TensorMap reference = load_tensors(folder / "golden.safetensors");
+  const auto model = load(GetParam());
+  load_adapter(*model, "default", folder / "adapter");
+  Batch batch = batch_from(reference);
+  batch.adapter = "default";
+  {
+    at::NoGradGuard no_grad;
+    EXPECT_LT(difference(logits(*model, batch), reference.at("adapter_logits")), 1e-5);
+  }
+  for (const bool recompute : {false, true}) {
+    model->set_recompute(recompute);
+    for (auto& [name, tensor] : parameters(*model, "default")) Tensor(tensor).mutable_grad().reset();
+    const Tensor targets = reference.at("targets").flatten(), labelled = targets.ne(-100).nonzero().squeeze(1);
+    const Tensor rows = model->hidden(batch).flatten(0, 1).index_select(0, labelled);
+    const Tensor loss = linear_cross_entropy(rows, *model->head().weight(), targets.index_select(0, labelled), 1.0 / static_cast<double>(labelled.size(0)));
+    torch::autograd::backward({loss}, {});
+    EXPECT_NEAR(loss.item<double>(), reference.at("adapter_loss64").item<double>(), 1e-5);
+    for (const auto& [name, tensor] : parameters(*model, "default")) {
+      const Tensor expected = reference.at("grad64.base_model.model." + name);
+      EXPECT_LT(difference(tensor.grad(), expected), 1e-5 * std::max(1.0, expected.abs().max().item<double>())) << name << (recompute ? " recomputed" : "");
+    }
+  }
+}
+
+TEST_P(Golden, TheOtherSpellingOfTheConfigIsTheSameModel) {
+  const auto folder = golden(GetParam());
+  if (!std::filesystem::exists(folder / "config.other.json")) GTEST_SKIP() << "one spelling only";
+  const Json first = read_json(folder / "config.json"), second = read_json(folder / "config.other.json");
+  const DecoderShape a = family_of(first).shape(first), b = family_of(second).shape(second);
+  EXPECT_EQ(a.rope.type, b.rope.type);
+  EXPECT_DOUBLE_EQ(a.rope.theta, b.rope.theta);
+  EXPECT_DOUBLE_EQ(a.rope.factor, b.rope.factor);
+  EXPECT_EQ(a.rope.original_max_position, b.rope.original_max_position);
+  EXPECT_EQ(a.tied_head, b.tied_head);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, Golden,
+                         ::testing::Values("llama", "llama_untied_bias", "llama3_rope", "llama_linear_rope", "qwen2", "qwen3", "mistral"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST(Golden, ShardsAreOneModel) {
+  const TensorMap reference = load_tensors(golden("llama") / "golden.safetensors");
+  at::NoGradGuard no_grad;
+  EXPECT_TRUE(at::equal(logits(*load("llama_sharded"), batch_from(reference)), logits(*load("llama"), batch_from(reference))));
+}
+
+}  // namespace
+}  // namespace graft::testing

@@ -1,0 +1,163 @@
+// Kernels against their texts in float64, and the promises of the ops.
+#include <gtest/gtest.h>
+
+#include <torch/csrc/autograd/autograd.h>
+
+#include "graft/ops/attention.h"
+#include "graft/ops/dropout.h"
+#include "graft/ops/linear_cross_entropy.h"
+#include "graft/ops/norm.h"
+#include "graft/ops/recompute.h"
+#include "graft/ops/rope.h"
+#include "graft/ops/swiglu.h"
+
+namespace graft {
+namespace {
+
+double relative(const Tensor& value, const Tensor& reference) {
+  const Tensor r = reference.to(at::kDouble);
+  return ((value.to(at::kDouble) - r).norm() / r.norm()).item<double>();
+}
+
+double bound(at::ScalarType dtype) { return dtype == at::kFloat ? 1e-6 : dtype == at::kBFloat16 ? 6e-3 : 8e-4; }
+
+/// A function's output and gradients for fixed output gradients, in the given type.
+template <class F>
+std::vector<Tensor> run(at::ScalarType dtype, const std::vector<Tensor>& inputs, F&& f) {
+  std::vector<Tensor> leaves;
+  for (const auto& input : inputs) leaves.push_back(input.to(dtype).detach().requires_grad_(true));
+  const Tensor y = f(leaves);
+  at::manual_seed(3);
+  torch::autograd::backward({y}, {at::randn(y.sizes(), at::kDouble).to(dtype)});
+  std::vector<Tensor> out{y.detach()};
+  for (const auto& leaf : leaves) out.push_back(leaf.grad());
+  return out;
+}
+
+/// Inputs are rounded to `dtype` first, so that the error is the kernel's own.
+template <class F, class G>
+void compare(const std::vector<Tensor>& inputs, F&& kernel, G&& text) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    std::vector<Tensor> rounded;
+    for (const auto& input : inputs) rounded.push_back(input.to(dtype));
+    const auto got = run(dtype, rounded, kernel), expected = run(at::kDouble, rounded, text);
+    for (size_t i = 0; i < got.size(); ++i) EXPECT_LT(relative(got[i], expected[i]), bound(dtype)) << at::toString(dtype) << " output " << i;
+  }
+}
+
+TEST(Ops, RmsNormMatchesItsText) {
+  at::manual_seed(1);
+  for (const int64_t columns : {7, 16, 48, 576}) {
+    const Tensor weight = at::randn({columns}, at::kDouble).to(at::kHalf).to(at::kBFloat16).to(at::kDouble);
+    compare({at::randn({5, 3, columns}, at::kDouble)}, [&](auto& in) { return rms_norm(in[0], weight.to(in[0].scalar_type()), 1e-5); },
+            [&](auto& in) { return rms_norm_text(in[0], weight, 1e-5); });
+  }
+}
+
+TEST(Ops, SwigluMatchesItsTextAndSurvivesLargeValues) {
+  at::manual_seed(1);
+  for (const int64_t columns : {1, 33, 1536})
+    compare({at::randn({4, columns}, at::kDouble) * 3, at::randn({4, columns}, at::kDouble)}, [](auto& in) { return swiglu(in[0], in[1]); },
+            [](auto& in) { return swiglu_text(in[0], in[1]); });
+  const Tensor huge = at::tensor({-1e4f, -100.0f, 0.0f, 100.0f, 1e4f});
+  const Tensor y = swiglu(huge, at::ones({5}));
+  EXPECT_TRUE(at::allclose(y, at::silu(huge), 1e-5, 1e-30)) << y;
+}
+
+TEST(Ops, RotationMatchesItsTextAndIsUndoneByItsGradient) {
+  at::manual_seed(1);
+  const Tensor positions = at::randint(4000, {2, 5}, at::kLong);
+  for (const char* type : {"default", "linear", "llama3"}) {
+    const RopeSpec spec{type, 500000, 8, 1, 4, 48};
+    const Rotation at_positions = rotation_at(positions, rope_frequencies(spec, 16));
+    const Rotation wide{at_positions.cosine.to(at::kDouble), at_positions.sine.to(at::kDouble)};
+    compare({at::randn({2, 5, 3, 16}, at::kDouble)}, [&](auto& in) { return rotate(in[0], at_positions); },
+            [&](auto& in) { return rotate_text(in[0], wide); });
+  }
+}
+
+TEST(Ops, DropoutIsAFunctionOfSampleAndPosition) {
+  at::manual_seed(1);
+  const Tensor x = at::rand({2, 6, 10}) + 0.5;
+  const Tensor segments = at::tensor({5, 5, 5, 5, 5, 5, 9, 9, 9, 9, 9, 9}, at::kLong).view({2, 6});
+  const Tensor positions = at::arange(6, at::kLong).expand({2, 6}).contiguous();
+  const kernels::DropoutKey key{42, 7, 3};
+  const Tensor y = dropout(x, 0.5, key, segments, positions);
+  // The same sample in another row, among others: the same mask.
+  const Tensor alone = dropout(x.slice(0, 1, 2), 0.5, key, segments.slice(0, 1, 2), positions.slice(0, 1, 2));
+  EXPECT_TRUE(at::equal(y.slice(0, 1, 2), alone));
+  EXPECT_FALSE(at::equal(y.select(0, 0).eq(0), y.select(0, 1).eq(0)));
+  EXPECT_FALSE(at::equal(y, dropout(x, 0.5, {42, 7, 4}, segments, positions)));   // another step
+  EXPECT_FALSE(at::equal(y, dropout(x, 0.5, {42, 8, 3}, segments, positions)));   // another site
+  EXPECT_FALSE(at::equal(y, dropout(x, 0.5, {43, 7, 3}, segments, positions)));   // another seed
+  const Tensor kept = y.ne(0);
+  EXPECT_TRUE(at::allclose(y.masked_select(kept), x.masked_select(kept) * 2));
+  const Tensor large = at::ones({1, 1000, 100});
+  const Tensor share = dropout(large, 0.3, key, at::zeros({1, 1000}, at::kLong), at::arange(1000, at::kLong).unsqueeze(0)).ne(0).to(at::kDouble).mean();
+  EXPECT_NEAR(share.item<double>(), 0.7, 0.01);
+}
+
+TEST(Ops, ChunkedLossEqualsTheFullOne) {
+  at::manual_seed(1);
+  const Tensor hidden = at::randn({loss_chunk_rows + 37, 12}, at::kDouble) * 5, head = at::randn({50, 12}, at::kDouble);
+  const Tensor targets = at::randint(50, {loss_chunk_rows + 37}, at::kLong);
+  const DenseWeight weight(head);
+  const auto full = run(at::kDouble, {hidden}, [&](auto& in) { return at::nll_loss(at::log_softmax(at::linear(in[0], head), 1), targets, {}, at::Reduction::Sum) * 0.25; });
+  const auto fused = run(at::kDouble, {hidden}, [&](auto& in) { return linear_cross_entropy(in[0], weight, targets, 0.25); });
+  const auto generic = run(at::kDouble, {hidden}, [&](auto& in) {
+    return chunked_cross_entropy(in[0], [&](const Tensor& h) { return at::linear(h, head); }, targets, 0.25);
+  });
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_LT(relative(fused[i], full[i]), 1e-12);
+    EXPECT_LT(relative(generic[i], full[i]), 1e-12);
+  }
+}
+
+TEST(Ops, LossSurvivesLogitsOfTenThousand) {
+  const DenseWeight weight(at::eye(4) * 1e4);
+  const Tensor hidden = at::eye(4).requires_grad_(true);
+  const Tensor loss = linear_cross_entropy(hidden, weight, at::tensor({0, 1, 2, 0}, at::kLong), 1);
+  torch::autograd::backward({loss}, {});
+  EXPECT_NEAR(loss.item<double>(), 1e4, 1);
+  EXPECT_TRUE(at::isfinite(hidden.grad()).all().item<bool>());
+}
+
+TEST(Ops, MaskedAttentionEqualsCausalAndPaddingStaysFinite) {
+  at::manual_seed(1);
+  const Tensor q = at::randn({2, 7, 6, 8}), k = at::randn({2, 7, 2, 8}), v = at::randn({2, 7, 2, 8});
+  Tensor segments = at::zeros({2, 7}, at::kLong);
+  segments[1].slice(0, 3).fill_(-1);
+  const Tensor positions = at::arange(7, at::kLong).expand({2, 7}).contiguous();
+  const Tensor causal = attention(q, k, v, {}), masked = attention(q, k, v, {false, visible(segments, positions, segments, positions)});
+  EXPECT_LT((causal[0] - masked[0]).abs().max().item<double>(), 1e-5);
+  EXPECT_LT((causal[1].slice(0, 0, 3) - masked[1].slice(0, 0, 3)).abs().max().item<double>(), 1e-5);
+  EXPECT_TRUE(at::isfinite(masked).all().item<bool>());
+}
+
+TEST(Ops, PackedSegmentsDoNotSeeEachOther) {
+  at::manual_seed(1);
+  const Tensor q = at::randn({1, 8, 2, 4}), k = at::randn({1, 8, 2, 4}), v = at::randn({1, 8, 2, 4});
+  const Tensor segments = at::tensor({0, 0, 0, 1, 1, 1, 1, 1}, at::kLong).unsqueeze(0);
+  const Tensor positions = at::tensor({0, 1, 2, 0, 1, 2, 3, 4}, at::kLong).unsqueeze(0);
+  const Tensor packed = attention(q, k, v, {false, visible(segments, positions, segments, positions)});
+  const auto part = [](const Tensor& x) { return x.slice(1, 3); };
+  EXPECT_LT((part(packed) - attention(part(q), part(k), part(v), {})).abs().max().item<double>(), 1e-5);
+}
+
+TEST(Ops, RecomputeGivesTheSameGradientsToTheBit) {
+  at::manual_seed(1);
+  const Tensor x = at::randn({3, 8}), w = at::randn({8, 8});
+  const auto block = [](const Tensor& weight) { return [weight](const Tensor& y) { return at::tanh(at::linear(y, weight)) + y; }; };
+  const auto gradients = [&](bool again) {
+    const Tensor input = x.clone().requires_grad_(true), weight = w.clone().requires_grad_(true);
+    const Tensor y = again ? recompute(input, block(weight)) : block(weight)(input);
+    torch::autograd::backward({y.square().sum()}, {});
+    return std::pair(input.grad(), weight.grad());
+  };
+  const auto plain = gradients(false), again = gradients(true);
+  EXPECT_TRUE(at::equal(plain.first, again.first));
+  EXPECT_TRUE(at::equal(plain.second, again.second));
+}
+
+}  // namespace
+}  // namespace graft

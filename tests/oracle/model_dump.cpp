@@ -1,0 +1,65 @@
+// What the oracles compare: a model's logits and greedy tokens in fp32, and losses of given batches.
+//   model_dump logits MODEL ids.json out.safetensors [ADAPTER]     tensors logits_0, logits_1, ...: [time, vocab]
+//   model_dump greedy MODEL ids.json COUNT out.json [ADAPTER]
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include "graft/core/error.h"
+#include "graft/io/atomic_file.h"
+#include "graft/io/tensors.h"
+#include "graft/models/generate.h"
+#include "graft/models/load.h"
+#include "graft/peft/adapter_file.h"
+
+using namespace graft;
+
+namespace {
+
+std::vector<std::vector<int32_t>> read_ids(const std::string& file) { return read_json(file).get<std::vector<std::vector<int32_t>>>(); }
+
+std::string seat(LanguageModel& model, const char* folder) {
+  if (!folder) return "";
+  load_adapter(model, "default", folder);
+  return "default";
+}
+
+void dump_logits(const std::string& path, const std::string& ids_file, const std::string& out, const char* adapter) {
+  at::NoGradGuard no_grad;
+  const auto model = load_model(*open_model_files(path), at::kCPU, at::kFloat);
+  const std::string name = seat(*model, adapter);
+  TensorMap tensors;
+  for (const auto& ids : read_ids(ids_file)) {
+    Batch batch;
+    batch.adapter = name;
+    batch.ids = at::tensor(std::vector<int64_t>(ids.begin(), ids.end()), at::kLong).unsqueeze(0);
+    batch.positions = at::arange(batch.ids.size(1), at::kLong).unsqueeze(0);
+    batch.segments = at::zeros_like(batch.ids);
+    tensors[fmt::format("logits_{}", tensors.size())] = logits(*model, batch)[0];
+  }
+  save_tensors(out, tensors);
+}
+
+void dump_greedy(const std::string& path, const std::string& ids_file, int64_t count, const std::string& out, const char* adapter) {
+  const auto files = open_model_files(path);
+  const auto model = load_model(*files, at::kCPU, at::kFloat);
+  std::vector<int32_t> stop;
+  if (const Json eos = files->config().value("eos_token_id", Json()); eos.is_number_integer()) stop.push_back(eos.get<int32_t>());
+  GenerateOptions options;
+  options.max_new_tokens = count;
+  write_file(out, Json(generate(*model, seat(*model, adapter), read_ids(ids_file), stop, options)).dump());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const std::string verb = argc > 1 ? argv[1] : "";
+    if (verb == "logits" && argc >= 5) return dump_logits(argv[2], argv[3], argv[4], argc > 5 ? argv[5] : nullptr), 0;
+    if (verb == "greedy" && argc >= 6) return dump_greedy(argv[2], argv[3], std::atoll(argv[4]), argv[5], argc > 6 ? argv[6] : nullptr), 0;
+    fmt::print(stderr, "usage: model_dump logits|greedy ...\n");
+    return 2;
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "{}\n", e.what());
+    return 1;
+  }
+}

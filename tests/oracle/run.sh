@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Every oracle that CI can afford. usage: run.sh BUILD_FOLDER
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+build=$1 python=.deps/venv/bin/python
+run() { echo "-- $*"; "$@"; }
+for case in llama llama_untied_bias llama3_rope qwen2 qwen3; do run $python tests/oracle/compare_model.py "$build/tests/model_dump" tests/golden/$case; done
+run $python tests/oracle/io_oracle.py --dump "$build/tests/io_dump"
+run $python tests/oracle/tokenizer_oracle.py --dump "$build/tests/tokenizer_dump"
+run $python tests/oracle/chat_template_oracle.py
+KILLS=1 benchmarks/acceptance/main_job.sh --only exports

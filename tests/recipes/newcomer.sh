@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# What the documentation says, done with the real program on a tiny model: right and wrong. usage: newcomer.sh PROGRAM
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+graft=$(realpath "$1")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export GRAFT_CACHE=$work/cache
+golden=tests/golden/tiny_chat
+job=$work/job.yaml
+cat > "$job" <<YAML
+model: {path: $golden}
+adapter: {rank: 4, alpha: 8, dropout: 0.1}
+data: {train: [$golden/data/train.jsonl], val: [$golden/data/val.jsonl]}
+train: {max_steps: 20, micro_batch_size: 4, gradient_accumulation_steps: 2, learning_rate: 5e-3, dtype: fp32}
+eval: {every: 10, metric: accuracy}
+checkpoint: {every: 10}
+output_dir: $work/run
+YAML
+tests=0
+ok() { tests=$((tests + 1)); }
+# runs CODE PATTERN ARGUMENTS...: the exit code, and a pattern in what it prints
+runs() {
+  local code=$1 pattern=$2 got=0; shift 2
+  "$graft" "$@" >"$work/out" 2>&1 || got=$?
+  [[ $got == "$code" ]] || { cat "$work/out"; echo "newcomer: 'graft $*' exited $got, expected $code" >&2; exit 1; }
+  grep -qE -- "$pattern" "$work/out" || { cat "$work/out"; echo "newcomer: 'graft $*' did not say '$pattern'" >&2; exit 1; }
+  ok
+}
+
+runs 0 'finetune' --help
+runs 0 'adapter.rank|width of the update' finetune --help
+runs 0 'LibTorch' doctor
+runs 0 '"additionalProperties"' schema
+runs 0 'wrote' new "$work/new.yaml"
+runs 2 'exists already' new "$work/new.yaml"
+runs 0 'family llama' inspect $golden
+runs 0 '\[\[' show "$job" -n 2
+# wrong requests: all faults at once, exit 2
+runs 2 'you mean  graft finetune' train "$job"
+runs 2 'did you mean .resume' resum
+runs 2 'rank' finetune "$job" adapter.rnak=3
+runs 2 'data.max_length' finetune "$job" sequence_len=3
+runs 2 'micro_batch_size' finetune "$job" train.micro_batch_size=many
+runs 2 'no config' finetune "$work/absent"
+runs 2 'huggingface|hf download|no such|not' finetune "$job" model.path=org/absent
+runs 2 'q_porj' finetune "$job" 'adapter.target_modules=[q_porj]'
+runs 2 'warmup' finetune "$job" train.warmup_steps=50
+[[ ! -e $work/run/checkpoints ]] || { echo "newcomer: a refused job left a run" >&2; exit 1; }
+# the main job
+runs 0 'accuracy' finetune "$job"
+for file in job.yaml metrics.jsonl adapter/adapter_config.json adapter/adapter_model.safetensors checkpoints/step-20/manifest.json; do
+  [[ -s $work/run/$file ]] || { echo "newcomer: the run has no $file" >&2; exit 1; }
+done
+runs 2 'resume-or-start' finetune "$job"
+runs 0 'goes on from step 20' finetune "$job" --resume-or-start
+runs 0 'goes on from step 20' resume "$work/run" train.max_steps=24
+runs 2 'allow-change' resume "$work/run" train.learning_rate=1e-2
+runs 0 'accuracy' evaluate "$work/run"
+runs 0 'perplexity' evaluate $golden $golden/data/val.jsonl
+runs 0 'largest difference' export "$work/run" --merged "$work/merged" --adapter "$work/adapter"
+runs 2 'not an empty folder' export "$work/run" --merged "$work/merged"
+runs 0 '4 file' export "$work/run" --merged "$work/sharded" --max-shard-size 40KB
+runs 0 'weights fit' inspect "$work/sharded"
+runs 0 'rank 4' inspect "$work/adapter"
+runs 0 '.' generate "$work/merged" --prompt 'What is a cow?' --max-new-tokens 4
+runs 0 '16 new answers' generate "$work/run" --data $golden/data/val.jsonl --out "$work/predictions.jsonl" --max-new-tokens 4
+runs 0 '^0 new answers' generate "$work/run" --data $golden/data/val.jsonl --out "$work/predictions.jsonl" --max-new-tokens 4
+runs 0 'starts from' finetune "$job" output_dir="$work/second" adapter.init_from="$work/adapter" train.max_steps=1
+# full output: nothing is lost
+if [[ $EUID == 0 ]] && mkdir -p "$work/small" && mount -t tmpfs -o size=300k none "$work/small" 2>/dev/null; then
+  runs 1 'No space|disk|written' finetune "$job" output_dir="$work/small/run" train.max_steps=40 checkpoint.every=1 checkpoint.keep=9
+  umount "$work/small"
+fi
+echo "newcomer: $tests commands did what the documentation says"
