@@ -45,7 +45,7 @@ if(NOT EXISTS "${GRAFT_LLAMA_CPP}/common/jinja/runtime.h")
   message(FATAL_ERROR "graft needs llama.cpp's Jinja engine (${GRAFT_LLAMA_CPP}/common/jinja): run ./setup.sh, which fetches it")
 endif()
 file(GLOB JINJA_SOURCES ${GRAFT_LLAMA_CPP}/common/jinja/*.cpp)
-add_library(graft_jinja STATIC ${JINJA_SOURCES} ${GRAFT_LLAMA_CPP}/common/json.cpp ${GRAFT_LLAMA_CPP}/common/unicode.cpp)
+add_library(graft_jinja STATIC ${CMAKE_CURRENT_LIST_DIR}/ggml_abort.cpp ${JINJA_SOURCES} ${GRAFT_LLAMA_CPP}/common/json.cpp ${GRAFT_LLAMA_CPP}/common/unicode.cpp)
 target_include_directories(graft_jinja SYSTEM PUBLIC
   $<BUILD_INTERFACE:${GRAFT_LLAMA_CPP}/common> $<BUILD_INTERFACE:${GRAFT_LLAMA_CPP}/ggml/include>)
 target_compile_features(graft_jinja PUBLIC cxx_std_17)

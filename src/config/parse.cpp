@@ -10,7 +10,6 @@
 #include <unordered_map>
 
 #include "graft/config/yaml.h"
-#include "utf8.h"
 
 namespace graft {
 namespace {
@@ -168,24 +167,6 @@ class TreeBuilder final : public YAML::EventHandler {
 };
 
 }  // namespace
-
-void check_config_text(std::string_view text, const std::string& name) {
-  require(text.size() <= ConfigLimits::file_bytes, "{}: {} bytes, more than the limit of {}", name, text.size(),
-          ConfigLimits::file_bytes);
-  const auto bad = first_bad_byte(text);
-  if (!bad) return;
-  const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(*bad), '\n');
-  refuse("{}:{}: byte {:#04x} is not UTF-8 text", name, line, static_cast<unsigned char>(text[*bad]));
-}
-
-void ConfigBudget::spend(int more_nodes, size_t more_bytes, const std::string& where) {
-  nodes += more_nodes;
-  bytes += more_bytes;
-  require(nodes <= ConfigLimits::nodes, "{}: the config has more than {} values (aliases written out)", where,
-          ConfigLimits::nodes);
-  require(bytes <= ConfigLimits::total_bytes, "{}: the config has more than {} bytes of text (aliases written out)", where,
-          ConfigLimits::total_bytes);
-}
 
 ConfigNode parse_yaml(std::string_view text, const std::string& name, bool numbered, ConfigBudget& budget) {
   check_config_text(text, name);

@@ -116,7 +116,9 @@ Splits open_or_make(const std::vector<SourceInput>& sources, const PassSetting& 
     log.info("data: reused {}", files.rest.string());
     return std::move(*cached);
   }
-  std::filesystem::create_directories(folder);
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  check(!error, "{}: cannot be made: {}", folder.string(), error.message());
   make_cache(sources, setting, files, key, stop);
   auto made = open();
   check(made.has_value(), "{}: cannot be read back", files.rest.string());

@@ -158,6 +158,8 @@ Json parse_record(const Record& record, const std::filesystem::path& file) {
     const size_t byte = newline == std::string_view::npos ? record.column + *fault : *fault - newline - 1;
     refuse("{}: line {}: invalid UTF-8 at byte {}", file.string(), record.line + std::ranges::count(before, '\n'), byte + 1);
   }
+  // The parser would take a NUL for the end and pass over what follows.
+  require(record.text.find('\0') == std::string::npos, "{}: line {}: not valid JSON: a NUL byte", file.string(), record.line);
   return parse_json(record.text, fmt::format("{}: line {}", file.string(), record.line));
 }
 

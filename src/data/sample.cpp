@@ -84,7 +84,8 @@ TextTokens encode_text(const TextSample& sample, bool end, const DataOptions& op
   const auto eos = tokenizer.eos();
   while (tokenizer.adds_eos() && !ids.empty() && ids.back() == eos) ids.pop_back();
   tokens.completion_begins = std::min(tokens.completion_begins, ids.size());
-  if (end && (ids.empty() || ids.back() != eos)) ids.push_back(eos.value());
+  require(!end || eos, "the tokenizer names no EOS token: set data.append_eos=false");
+  if (end && (ids.empty() || ids.back() != eos)) ids.push_back(*eos);
   // A text that brings its own BOS (special tokens allowed) gets no second one from the tokenizer.
   if (tokenizer.bos() && ids.size() > 1 && ids[0] == tokenizer.bos() && ids[1] == tokenizer.bos()) {
     ids.erase(ids.begin());

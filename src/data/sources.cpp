@@ -14,7 +14,8 @@ namespace fs = std::filesystem;
 
 void check_kind(const fs::path& file) {
   const std::string name = file.string();
-  require(!fs::is_directory(file), "{} is a folder: name its files, for example {}", name, (file / "*.jsonl").string());
+  std::error_code ignored;
+  require(!fs::is_directory(file, ignored), "{} is a folder: name its files, for example {}", name, (file / "*.jsonl").string());
   if (name.ends_with(".jsonl") || name.ends_with(".jsonl.gz") || name.ends_with(".json")) return;
   for (const std::string_view kind : {"parquet", "csv"})
     require(!name.ends_with(fmt::format(".{}", kind)),
@@ -38,7 +39,8 @@ std::vector<fs::path> matches(const std::string& pattern) {
 std::vector<fs::path> source_files(const std::string& path) {
   require(!path.empty(), "a data source has no path");
   std::vector<fs::path> files;
-  if (fs::exists(path)) {
+  std::error_code ignored;  // what cannot be looked at is not there
+  if (fs::exists(path, ignored)) {
     files.emplace_back(path);
   } else {
     files = matches(path);

@@ -12,8 +12,8 @@ constexpr size_t probe_records = 16;
 constexpr size_t chunk_records = 128;
 constexpr size_t chunk_bytes = size_t{1} << 20;
 
-// The source's first records. A damaged one is passed over here (the pass reports it with all others), unless there is nothing
-// else.
+// The source's first records. A damaged one is passed over here: the pass reports it with all others. If the format is to be told
+// by them and there is nothing else, it is an error at once.
 std::vector<Json> first_records(const SourceInput& source) {
   std::vector<Json> records;
   std::string fault;
@@ -29,7 +29,7 @@ std::vector<Json> first_records(const SourceInput& source) {
     }
     if (!records.empty()) return records;
   }
-  require(fault.empty(), "{}", fault);
+  require(fault.empty() || source.format != nullptr, "{}", fault);
   return records;
 }
 
@@ -40,14 +40,15 @@ SourceInput open_source(const DataSource& options, Answer answer) {
   if (options.format != "auto") source.format = &find_row(data_formats(), options.format, "data format");
   check_columns(source.format, options.columns);
   const std::vector<Json> records = first_records(source);
-  if (records.empty()) return source;
+  if (records.empty() && source.format == nullptr) return source;
   try {
     if (source.format == nullptr) source.format = &detect_format(records, options.columns, answer);
   } catch (const Error& e) {
     refuse("{}: {}", source.files.front().string(), e.what());
   }
   const std::string_view name = source.format->name;
-  const Json* prompt = records.front().is_object() ? Fields(records.front(), options.columns).find("prompt") : nullptr;
+  const bool told = !records.empty() && records.front().is_object();
+  const Json* prompt = told ? Fields(records.front(), options.columns).find("prompt") : nullptr;
   source.chat = name != "text" && (name != "prompt_completion" || (prompt != nullptr && prompt->is_array()));
   return source;
 }

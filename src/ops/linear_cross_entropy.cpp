@@ -18,19 +18,19 @@ void for_chunks(int64_t rows, F&& f) {
 /// The gradient is made in the forward pass, where the logits are: d loss / d logits = softmax - one_hot.
 class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> {
  public:
-  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& hidden, const Weight* weight, const Tensor& targets,
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& hidden, const FrozenHead* head, const Tensor& targets,
                         double scale) {
     const bool wants_gradient = hidden.requires_grad();
     Tensor loss = at::zeros({}, hidden.options().dtype(wide_type(hidden)));
     Tensor gradient = wants_gradient ? at::empty_like(hidden) : Tensor();
     for_chunks(hidden.size(0), [&](int64_t begin, int64_t end) {
       const Tensor target = targets.slice(0, begin, end).unsqueeze(1);
-      Tensor log_p = at::log_softmax(weight->matmul(hidden.slice(0, begin, end)).to(wide_type(hidden)), 1);
+      Tensor log_p = at::log_softmax(head->logits(hidden.slice(0, begin, end)).to(wide_type(hidden)), 1);
       loss -= log_p.gather(1, target).sum() * scale;
       if (!wants_gradient) return;
       Tensor d = log_p.exp_();
       d.scatter_add_(1, target, at::full_like(target, -1, d.options()));
-      gradient.slice(0, begin, end).copy_(weight->matmul_grad(d.mul_(scale).to(hidden.scalar_type())));
+      gradient.slice(0, begin, end).copy_(head->gradient(d.mul_(scale).to(hidden.scalar_type())));
     });
     if (wants_gradient) context->save_for_backward({gradient});
     return loss;
@@ -43,8 +43,8 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
 
 }  // namespace
 
-Tensor linear_cross_entropy(const Tensor& hidden, const Weight& weight, const Tensor& targets, double scale) {
-  return LinearCrossEntropy::apply(hidden, &weight, targets, scale);
+Tensor linear_cross_entropy(const Tensor& hidden, const FrozenHead& head, const Tensor& targets, double scale) {
+  return LinearCrossEntropy::apply(hidden, &head, targets, scale);
 }
 
 Tensor chunked_cross_entropy(const Tensor& hidden, const std::function<Tensor(const Tensor&)>& head, const Tensor& targets, double scale) {

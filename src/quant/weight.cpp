@@ -25,6 +25,10 @@ Tensor Weight::matmul_grad(const Tensor& g) const { return at::matmul(g, dense(d
 
 DenseWeight::DenseWeight(Tensor value) : value_(register_buffer("value", std::move(value))) {}
 
+FrozenHead frozen_head(const Weight& weight) {
+  return {[&weight](const Tensor& h) { return weight.matmul(h); }, [&weight](const Tensor& g) { return weight.matmul_grad(g); }};
+}
+
 Tensor frozen_matmul(const Tensor& x, const Weight& weight) { return FrozenMatmul::apply(x, &weight); }
 
 }  // namespace graft

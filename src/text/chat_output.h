@@ -22,8 +22,13 @@ struct ChatOutput {
 
   std::vector<TextRange> input() const;
   bool has(int origin) const;
-  /// From the first to behind the last byte of a message; nullopt if there is none.
+  /// From a message's first byte to behind its last one before later messages; nullopt if there is none.
   std::optional<TextRange> extent(size_t message) const;
+  /// Whether the message's content goes on behind bytes of later messages.
+  bool is_interrupted(size_t message) const;
+  bool has_input(const TextRange& range) const;
+  /// Whether bytes of other messages are in the range.
+  bool has_others(const TextRange& range, size_t message) const;
 };
 
 /// The rendering of the first `messages` messages, or nullopt where the template refuses them.

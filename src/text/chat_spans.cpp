@@ -27,6 +27,16 @@ size_t markup_boundary(std::string_view text, size_t at, size_t lowest) {
   return at;
 }
 
+/// Whether there is a word outside <tags>: then it is more of a turn's header than an opener.
+bool names_something(std::string_view text) {
+  bool inside = false;
+  for (const char c : text) {
+    inside = c == '<' || (inside && c != '>');
+    if (!inside && std::isalnum(static_cast<unsigned char>(c))) return true;
+  }
+  return false;
+}
+
 class SpanFinder {
  public:
   SpanFinder(const ChatOutput& whole, size_t messages, const std::string& eos, const RenderPrefix& render)
@@ -40,10 +50,9 @@ class SpanFinder {
     std::optional<size_t> begin = begin_after(prompt, own, earliest);
     if (!begin) begin = begin_at_marker(own, earliest);
     if (!begin) return std::nullopt;
-    const size_t content_end = std::max(*begin, own ? own->end : 0);
-    const size_t end = end_of_turn(turn, message, *begin, content_end, own.has_value());
-    if (end <= *begin) return std::nullopt;
-    return TextRange{*begin, end};
+    const TextRange span{*begin, end_of_turn(message, turn, own, *begin)};
+    if (span.end <= span.begin || whole_.has_others(span, message) || whole_.is_interrupted(message)) return std::nullopt;
+    return span;
   }
 
  private:
@@ -60,23 +69,25 @@ class SpanFinder {
   std::optional<size_t> begin_after(const std::optional<ChatOutput>& prompt, const std::optional<TextRange>& own, size_t earliest) {
     if (!prompt) return std::nullopt;
     size_t same = common_prefix(prompt->text, text_);
-    if (same < prompt->text.size()) same = markup_boundary(text_, same, earliest);
+    if (same < prompt->text.size()) {
+      // The prompt may end in what only an unfinished turn has, such as a tag that opens thoughts: up to there it counts.
+      same = markup_boundary(text_, same, earliest);
+      if (same <= earliest || names_something(std::string_view(prompt->text).substr(same))) return std::nullopt;
+    }
     if (same < earliest) return std::nullopt;
-    // The prompt may end in what only an unfinished turn has, such as an opened block of thoughts: then only a shared part counts.
-    if (same < prompt->text.size() && same == earliest && own) return std::nullopt;
     return own ? std::min(same, own->begin) : same;
   }
 
   /// Behind the generation prompt's text, as far as it is found before the message's own bytes.
   std::optional<size_t> begin_at_marker(const std::optional<TextRange>& own, size_t earliest) {
-    const std::string_view gap = std::string_view(text_).substr(earliest, own ? own->begin - earliest : std::string::npos);
+    if (!own) return std::nullopt;
+    const std::string_view gap = std::string_view(text_).substr(earliest, own->begin - earliest);
     for (std::string_view marker = generation_prompt(); !marker.empty();) {
-      const size_t at = own ? gap.rfind(marker) : gap.find(marker);
+      const size_t at = gap.rfind(marker);
       if (at != std::string_view::npos) return earliest + at + marker.size();
       marker = marker.substr(0, markup_boundary(marker, marker.size() - 1, 0));
     }
-    if (own) return own->begin;
-    return std::nullopt;
+    return own->begin;
   }
 
   std::string_view generation_prompt() {
@@ -88,25 +99,30 @@ class SpanFinder {
     return generation_prompt_;
   }
 
-  size_t end_of_turn(const std::optional<ChatOutput>& turn, size_t message, size_t begin, size_t content_end, bool has_own) const {
+  size_t end_of_turn(size_t message, const std::optional<ChatOutput>& turn, const std::optional<TextRange>& own, size_t begin) const {
+    const std::optional<TextRange> alone = turn ? turn->extent(message) : std::nullopt;
+    if (turn && text_.starts_with(turn->text)) return closed(std::max(begin, alone ? alone->end : 0), turn->text.size());
+    const size_t content_end = std::max(begin, own ? own->end : 0);
     const std::string_view rest = std::string_view(text_).substr(content_end);
-    if (turn && text_.starts_with(turn->text) && turn->text.size() >= content_end)
-      return closed(content_end, turn->text.size());
-    if (turn && has_own) {
-      const std::optional<TextRange> own = turn->extent(message);
-      const std::string_view tail = own ? std::string_view(turn->text).substr(own->end) : std::string_view();
-      const std::string_view end = without_trailing_space(tail);
-      if (own && rest.starts_with(end)) return closed(content_end, content_end + end.size());
-    }
-    if (!eos_.empty() && rest.starts_with(eos_)) return content_end + eos_.size();
-    return content_end + lone_token(rest);
+    const std::string_view tail = alone ? std::string_view(turn->text).substr(alone->end) : std::string_view();
+    size_t same = common_prefix(tail, rest);
+    if (same < without_trailing_space(tail).size()) same = markup_boundary(tail, same, 0);
+    return closed(content_end, content_end + (same > 0 ? same : lone_token(rest)));
   }
 
-  /// The end of the template's text in [content_end, turn_end): without the white space behind its end token; with an EOS that follows.
+  /// The end of the template's text in [content_end, turn_end): its first EOS, also one that follows; else without the white space
+  /// behind its end token.
   size_t closed(size_t content_end, size_t turn_end) const {
     const std::string_view all(text_);
-    if (!eos_.empty() && all.substr(turn_end).starts_with(eos_)) return turn_end + eos_.size();
-    const std::string_view written = without_trailing_space(all.substr(content_end, turn_end - content_end));
+    const std::string_view tail = all.substr(content_end, turn_end - content_end);
+    size_t next = turn_end;
+    while (next < all.size() && is_space(all[next])) ++next;
+    if (!eos_.empty()) {
+      const size_t inside = tail.find(eos_);
+      if (inside != std::string_view::npos) return content_end + inside + eos_.size();
+      if (all.substr(next).starts_with(eos_) && !whole_.has_input({turn_end, next + eos_.size()})) return next + eos_.size();
+    }
+    const std::string_view written = without_trailing_space(tail);
     return written.empty() ? turn_end : content_end + written.size();
   }
 

@@ -101,7 +101,7 @@ constexpr GgufPretokenizer table[] = {
     {.name = "qwen2", .json = qwen2, .nfc = true},
     {.name = "deepseek-r1-qwen", .json = qwen2},
     {.name = "stablelm2", .json = qwen2},
-    {.name = "qwen35", .json = qwen35, .nfc = true},
+    {.name = "qwen35", .json = qwen35},
     {.name = "gpt-4o", .json = gpt4o},
     {.name = "llama4", .json = gpt4o},
     {.name = "tekken", .json = tekken, .ignore_merges = true, .add_bos = true},

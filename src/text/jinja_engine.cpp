@@ -4,23 +4,11 @@
 #include <jinja/parser.h>
 #include <jinja/runtime.h>
 
-#include <cstdarg>
-#include <cstdio>
 #include <set>
 
 #include "graft/core/error.h"
 #include "graft/text/unicode.h"
 #include "jinja_host.h"
-
-// The engine's JSON library reports its own faults with this function of ggml, which is not linked.
-extern "C" [[noreturn]] void ggml_abort(const char* file, int line, const char* format, ...) {
-  char text[512];
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(text, sizeof text, format, arguments);
-  va_end(arguments);
-  graft::fail("{}:{}: {}", file, line, text);
-}
 
 namespace graft {
 namespace {

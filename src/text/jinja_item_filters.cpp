@@ -57,6 +57,9 @@ std::vector<value> rest_of(const Call& call, size_t skipped) {
   return {all.begin() + static_cast<std::ptrdiff_t>(std::min(skipped, all.size())), all.end()};
 }
 
+/// jinja2's generators yield nothing from what is false, None among it.
+std::vector<value> items_if_true(const value& v) { return truth(v) ? items_of(v) : std::vector<value>(); }
+
 /// The items for which a test (or their truth) is `wanted`; `by_attribute`: tested by what the first argument names.
 value selected(const Call& call, bool by_attribute, bool wanted) {
   const value attribute = by_attribute ? call.need(0, "attribute") : nullptr;
@@ -65,7 +68,7 @@ value selected(const Call& call, bool by_attribute, bool wanted) {
   const Function test = name.empty() ? nullptr : find_test(name);
   if (!name.empty() && !test) type_error(fmt::format("unknown test '{}'", name));
   std::vector<value> out;
-  for (const value& item : items_of(call.self())) {
+  for (const value& item : items_if_true(call.self())) {
     const value v = attribute ? attribute_of(item, attribute) : item;
     const value result = test ? test(Call(name.c_str(), v, rest_of(call, at + 1), call.context())) : v;
     if (truth(result) == wanted) out.push_back(item);
@@ -119,7 +122,7 @@ value map_items(const Call& call) {
   const std::string name = attribute ? "" : call.text(0, "filter");
   const Function filter = attribute ? nullptr : find_filter(name);
   if (!attribute && !filter) type_error(fmt::format("unknown filter '{}'", name));
-  for (const value& item : items_of(call.self())) {
+  for (const value& item : items_if_true(call.self())) {
     const value v = attribute ? attribute_of(item, attribute) : filter(Call(name.c_str(), item, rest_of(call, 1), call.context()));
     out.push_back(attribute && fallback && is_undefined(v) ? fallback : v);
   }

@@ -27,21 +27,20 @@ bool equal_objects(const value& a, const value& b) {
   return true;
 }
 
-value integer_result(bool overflow, int64_t result) {
+value integer_arithmetic(const std::string& op, int64_t a, int64_t b) {
+  if (op == "/" || op == "%") {
+    if (b == 0) type_error("division by zero");
+    if (op == "/") return jinja::mk_val<jinja::value_float>(static_cast<double>(a) / static_cast<double>(b));
+    if (b == -1) return make_int(0);
+    const int64_t rest = a % b;
+    return make_int(rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest);
+  }
+  int64_t result = 0;
+  const bool overflow = op == "+"   ? __builtin_add_overflow(a, b, &result)
+                        : op == "-" ? __builtin_sub_overflow(a, b, &result)
+                                    : __builtin_mul_overflow(a, b, &result);
   if (overflow) type_error("an integer result has more than 64 bits");
   return make_int(result);
-}
-
-value integer_arithmetic(const std::string& op, int64_t a, int64_t b) {
-  int64_t result = 0;
-  if (op == "+") return integer_result(__builtin_add_overflow(a, b, &result), result);
-  if (op == "-") return integer_result(__builtin_sub_overflow(a, b, &result), result);
-  if (op == "*") return integer_result(__builtin_mul_overflow(a, b, &result), result);
-  if (b == 0) type_error("division by zero");
-  if (op == "/") return jinja::mk_val<jinja::value_float>(static_cast<double>(a) / static_cast<double>(b));
-  if (b == -1) return make_int(0);
-  result = a % b;
-  return make_int(result != 0 && (result < 0) != (b < 0) ? result + b : result);
 }
 
 value float_arithmetic(const std::string& op, double a, double b) {

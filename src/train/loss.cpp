@@ -14,7 +14,7 @@ Tensor loss_of(LanguageModel& model, const Batch& batch, const HostBatch& host, 
   const Tensor labelled = targets.ne(-100).nonzero().squeeze(1);
   const Tensor rows = model.hidden(batch).flatten(0, 1).index_select(0, labelled);
   const Tensor labels = targets.index_select(0, labelled);
-  if (!model.head().adapter(batch.adapter)) return linear_cross_entropy(rows, *model.head().weight(), labels, scale);
+  if (!model.head().adapter(batch.adapter)) return linear_cross_entropy(rows, frozen_head(*model.head().weight()), labels, scale);
   const auto head = [&model, batch](const Tensor& h) { return model.head().forward(h, batch); };
   return chunked_cross_entropy(rows, head, labels, scale);
 }

@@ -71,13 +71,15 @@ TEST(Formats, ColumnsMapNamesAndSettleTheFormat) {
 
 TEST(Formats, SharegptRolesAreMapped) {
   EXPECT_EQ(messages_of(R"({"conversations": [{"from": "system", "value": "s"}, {"from": "human", "value": "h"},
-                            {"from": "gpt", "value": "g"}, {"from": "observation", "value": "o"}, {"from": "model", "value": "m"}]})",
+                            {"from": "gpt", "value": "g"}, {"from": "observation", "value": "o"},
+                            {"from": "model", "value": "m"}]})",
                         "sharegpt"),
             R"([{"role":"system","content":"s"},{"role":"user","content":"h"},{"role":"assistant","content":"g"},)"
             R"({"role":"tool","content":"o"},{"role":"assistant","content":"m"}])");
   EXPECT_EQ(
       messages_of(
-          R"({"system": "s", "conversations": [{"from": "function_call", "value": "{\"name\": \"f\", \"arguments\": {\"x\": 1}}"}]})",
+          R"({"system": "s", "conversations": [{"from": "function_call",
+              "value": "{\"name\": \"f\", \"arguments\": {\"x\": 1}}"}]})",
           "sharegpt"),
       R"([{"role":"system","content":"s"},{"role":"assistant","content":"",)"
       R"("tool_calls":[{"type":"function","function":{"name":"f","arguments":{"x":1}}}]}])");
@@ -94,8 +96,10 @@ TEST(Formats, AlpacaIsStanfordsPrompt) {
 
 TEST(Formats, MessagesKeepToolsCallsReasoningAndParts) {
   const auto sample = std::get<ChatSample>(read(
-      R"({"tools": "[{\"name\": \"f\"}]", "messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "name": null},
-          {"role": "assistant", "content": null, "reasoning_content": "r", "tool_calls": [{"function": {"name": "f"}}], "train": false},
+      R"({"tools": "[{\"name\": \"f\"}]", "messages": [
+          {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "name": null},
+          {"role": "assistant", "content": null, "reasoning_content": "r", "tool_calls": [{"function": {"name": "f"}}],
+           "train": false},
           {"role": "tool", "content": "t"}]})",
       "messages"));
   EXPECT_EQ(sample.conversation.tools.dump(), R"([{"name":"f"}])");

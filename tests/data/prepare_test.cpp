@@ -182,6 +182,19 @@ TEST_F(DataTest, ManyFaultsAreCountedAndFewShown) {
   expect_in(fault, "... and 480 more");
 }
 
+TEST_F(DataTest, AFileOfFaultsAloneIsReportedInFullIfItsFormatIsNamed) {
+  const std::string path = write("a.jsonl", "{\n[\n");
+  expect_in(refusal(train_on(path, "text")), "2 faults");
+  expect_in(refusal(train_on(path)), path + ": line 1: not valid JSON");
+}
+
+TEST_F(DataTest, NothingBehindANulByteIsPassedOver) {
+  const std::string nul(1, '\0');
+  expect_in(refusal(train_on(write("a.jsonl", text_line("a") + "{\"text\": \"b\"}" + nul + "{\"text\": \"c\"}\n"))),
+            "line 2: not valid JSON");
+  expect_in(refusal(train_on(write("a.json", "[{\"text\": \"b\"}]" + nul), "text")), "text after the array");
+}
+
 // Row 47: each line stands for itself.
 TEST_F(DataTest, ANullInOneLineOfManyIsFound) {
   std::string lines;

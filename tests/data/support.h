@@ -39,8 +39,13 @@ inline Tokenizer byte_tokenizer(Adds adds = Adds::nothing, bool has_eos = true) 
   const std::vector<std::string> markers{"<s>", "</s>", "<|im_start|>", "<|im_end|>"};
   for (size_t i = 0; i < markers.size(); ++i) {
     vocabulary[markers[i]] = 256 + i;
-    added.push_back({{"id", 256 + i}, {"content", markers[i]}, {"single_word", false}, {"lstrip", false}, {"rstrip", false},
-                     {"normalized", false}, {"special", true}});
+    added.push_back({{"id", 256 + i},
+                     {"content", markers[i]},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", true}});
   }
   vocabulary["cd"] = cd;
   const auto special = [](const char* token) { return Json{{"SpecialToken", {{"id", token}, {"type_id", 0}}}}; };
@@ -50,22 +55,39 @@ inline Tokenizer byte_tokenizer(Adds adds = Adds::nothing, bool has_eos = true) 
   if (adds == Adds::bos_and_eos) single.push_back(special("</s>"));
   Json post = nullptr;
   if (adds != Adds::nothing)
-    post = {{"type", "TemplateProcessing"}, {"single", single}, {"pair", Json::array()},
+    post = {{"type", "TemplateProcessing"},
+            {"single", single},
+            {"pair", Json::array()},
             {"special_tokens", {{"<s>", declared("<s>", bos)}, {"</s>", declared("</s>", eos)}}}};
   const Json level{{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}};
-  const Json file{{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}, {"added_tokens", added}, {"normalizer", nullptr},
-                  {"pre_tokenizer", level}, {"post_processor", post}, {"decoder", level},
-                  {"model", {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", nullptr}, {"continuing_subword_prefix", nullptr},
-                             {"end_of_word_suffix", nullptr}, {"fuse_unk", false}, {"byte_fallback", false},
-                             {"vocab", vocabulary}, {"merges", {"c d"}}}}};
+  const Json file{{"version", "1.0"},
+                  {"truncation", nullptr},
+                  {"padding", nullptr},
+                  {"added_tokens", added},
+                  {"normalizer", nullptr},
+                  {"pre_tokenizer", level},
+                  {"post_processor", post},
+                  {"decoder", level},
+                  {"model",
+                   {{"type", "BPE"},
+                    {"dropout", nullptr},
+                    {"unk_token", nullptr},
+                    {"continuing_subword_prefix", nullptr},
+                    {"end_of_word_suffix", nullptr},
+                    {"fuse_unk", false},
+                    {"byte_fallback", false},
+                    {"vocab", vocabulary},
+                    {"merges", {"c d"}}}}};
   Json config{{"bos_token", "<s>"}};
   if (has_eos) config["eos_token"] = "</s>";
   return Tokenizer::from_json(file.dump(), config);
 }
 
 inline ChatTemplate chatml() {
-  return ChatTemplate("{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + "
-                      "'\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}", "<s>", "</s>");
+  return ChatTemplate(
+      "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + "
+      "'\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
+      "<s>", "</s>");
 }
 
 /// A folder of its own for each test.

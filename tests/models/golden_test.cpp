@@ -11,14 +11,14 @@ namespace {
 class Golden : public ::testing::TestWithParam<const char*> {};
 
 std::shared_ptr<LanguageModel> load(const std::string& name, at::ScalarType dtype = at::kFloat) {
-  return load_model(*open_model_files(golden(name).string()), at::kCPU, dtype);
+  return load_model(*open_model_files(golden(name).string()), test_device(), dtype);
 }
 
 Batch batch_from(const TensorMap& reference) {
   Batch batch;
-  batch.ids = reference.at("input_ids");
-  batch.positions = at::arange(batch.ids.size(1), at::kLong).expand_as(batch.ids).contiguous();
-  batch.segments = at::arange(batch.ids.size(0), at::kLong).unsqueeze(1).expand_as(batch.ids).contiguous();
+  batch.ids = reference.at("input_ids").to(test_device());
+  batch.positions = at::arange(batch.ids.size(1), at::kLong).expand_as(batch.ids).contiguous().to(test_device());
+  batch.segments = at::arange(batch.ids.size(0), at::kLong).unsqueeze(1).expand_as(batch.ids).contiguous().to(test_device());
   return batch;
 }
 
@@ -44,9 +44,9 @@ TEST_P(Golden, LoraGradientsEqualPeft) {
   for (const bool recompute : {false, true}) {
     model->set_recompute(recompute);
     for (auto& [name, tensor] : parameters(*model, "default")) Tensor(tensor).mutable_grad().reset();
-    const Tensor targets = reference.at("targets").flatten(), labelled = targets.ne(-100).nonzero().squeeze(1);
+    const Tensor targets = reference.at("targets").to(test_device()).flatten(), labelled = targets.ne(-100).nonzero().squeeze(1);
     const Tensor rows = model->hidden(batch).flatten(0, 1).index_select(0, labelled);
-    const Tensor loss = linear_cross_entropy(rows, *model->head().weight(), targets.index_select(0, labelled), 1.0 / static_cast<double>(labelled.size(0)));
+    const Tensor loss = linear_cross_entropy(rows, frozen_head(*model->head().weight()), targets.index_select(0, labelled), 1.0 / static_cast<double>(labelled.size(0)));
     torch::autograd::backward({loss}, {});
     EXPECT_NEAR(loss.item<double>(), reference.at("adapter_loss64").item<double>(), 1e-5);
     for (const auto& [name, tensor] : parameters(*model, "default")) {

@@ -3,6 +3,7 @@
 
 #include <torch/csrc/autograd/autograd.h>
 
+#include "graft/core/runtime.h"
 #include "graft/ops/attention.h"
 #include "graft/ops/dropout.h"
 #include "graft/ops/linear_cross_entropy.h"
@@ -10,6 +11,7 @@
 #include "graft/ops/recompute.h"
 #include "graft/ops/rope.h"
 #include "graft/ops/swiglu.h"
+#include "graft/quant/weight.h"
 
 namespace graft {
 namespace {
@@ -97,13 +99,27 @@ TEST(Ops, DropoutIsAFunctionOfSampleAndPosition) {
   EXPECT_NEAR(share.item<double>(), 0.7, 0.01);
 }
 
+TEST(Ops, DropoutOnTheGpuIsTheCpusToTheBit) {
+  if (!cuda_fault().empty()) GTEST_SKIP() << cuda_fault();
+  at::manual_seed(1);
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    for (const int64_t columns : {1, 7, 64, 577}) {
+      const Tensor x = at::randn({3, 50, columns}).to(dtype);
+      const Tensor segments = at::randint(1'000'000'000'000, {3, 50}, at::kLong), positions = at::randint(100'000, {3, 50}, at::kLong);
+      const kernels::DropoutKey key{0x123456789abcdefULL, 77, 5};
+      const Tensor there = dropout(x.cuda(), 0.3, key, segments.cuda(), positions.cuda());
+      EXPECT_TRUE(at::equal(there.cpu(), dropout(x, 0.3, key, segments, positions))) << at::toString(dtype) << columns;
+    }
+  }
+}
+
 TEST(Ops, ChunkedLossEqualsTheFullOne) {
   at::manual_seed(1);
   const Tensor hidden = at::randn({loss_chunk_rows + 37, 12}, at::kDouble) * 5, head = at::randn({50, 12}, at::kDouble);
   const Tensor targets = at::randint(50, {loss_chunk_rows + 37}, at::kLong);
   const DenseWeight weight(head);
   const auto full = run(at::kDouble, {hidden}, [&](auto& in) { return at::nll_loss(at::log_softmax(at::linear(in[0], head), 1), targets, {}, at::Reduction::Sum) * 0.25; });
-  const auto fused = run(at::kDouble, {hidden}, [&](auto& in) { return linear_cross_entropy(in[0], weight, targets, 0.25); });
+  const auto fused = run(at::kDouble, {hidden}, [&](auto& in) { return linear_cross_entropy(in[0], frozen_head(weight), targets, 0.25); });
   const auto generic = run(at::kDouble, {hidden}, [&](auto& in) {
     return chunked_cross_entropy(in[0], [&](const Tensor& h) { return at::linear(h, head); }, targets, 0.25);
   });
@@ -116,7 +132,7 @@ TEST(Ops, ChunkedLossEqualsTheFullOne) {
 TEST(Ops, LossSurvivesLogitsOfTenThousand) {
   const DenseWeight weight(at::eye(4) * 1e4);
   const Tensor hidden = at::eye(4).requires_grad_(true);
-  const Tensor loss = linear_cross_entropy(hidden, weight, at::tensor({0, 1, 2, 0}, at::kLong), 1);
+  const Tensor loss = linear_cross_entropy(hidden, frozen_head(weight), at::tensor({0, 1, 2, 0}, at::kLong), 1);
   torch::autograd::backward({loss}, {});
   EXPECT_NEAR(loss.item<double>(), 1e4, 1);
   EXPECT_TRUE(at::isfinite(hidden.grad()).all().item<bool>());

@@ -1,7 +1,9 @@
 """Five fixed texts of different kinds and lengths, and their ids for any model: by its tokenizer, or made up where it has none."""
 from pathlib import Path
 
-from reference import AutoConfig, tokenizer_from_gguf
+from transformers import AutoConfig
+
+from reference import tokenizer_from_gguf
 
 STORY = ("The harbour lay quiet under a low grey sky. Two men were mending a net on the wall, and a third, older than either, sat on an "
          "upturned crate and told them how the storm of 1953 had carried nineteen boats over the breakwater in a single night. ")

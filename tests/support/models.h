@@ -7,12 +7,19 @@
 
 #include <ATen/ATen.h>
 
+#include "graft/core/runtime.h"
 #include "graft/models/load.h"
 #include "graft/peft/adapter_file.h"
 
 namespace graft::testing {
 
 inline std::filesystem::path golden(const std::string& name) { return std::filesystem::path(GRAFT_TEST_DATA) / name; }
+
+/// The same binaries are the CPU's and the GPU's suite: GRAFT_TEST_DEVICE=cuda runs them there.
+inline at::Device test_device() {
+  const char* name = std::getenv("GRAFT_TEST_DEVICE");
+  return device_from_name(name ? name : "cpu");
+}
 
 /// hidden 48, 6 query and 2 key/value heads, 2 layers, vocabulary 97. (At 4/2 heads a fault in grouped heads hides.)
 inline Json tiny_config(const std::string& family) {
@@ -30,6 +37,7 @@ inline Batch batch_of(const std::vector<int64_t>& lengths, int64_t vocab, uint64
   batch.positions = at::arange(columns, at::kLong).expand({rows, columns}).contiguous();
   batch.segments = at::full({rows, columns}, -1, at::kLong);
   for (int64_t r = 0; r < rows; ++r) batch.segments[r].slice(0, 0, lengths[static_cast<size_t>(r)]).fill_(r);
+  batch.ids = batch.ids.to(test_device()), batch.positions = batch.positions.to(test_device()), batch.segments = batch.segments.to(test_device());
   return batch;
 }
 
@@ -40,7 +48,7 @@ inline void randomize(LanguageModel& model, const std::string& name, double devi
   for (auto& [key, tensor] : parameters(model, name)) tensor.normal_(0, deviation);
 }
 
-inline double difference(const Tensor& a, const Tensor& b) { return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>(); }
+inline double difference(const Tensor& a, const Tensor& b) { return (a.cpu().to(at::kDouble) - b.cpu().to(at::kDouble)).abs().max().item<double>(); }
 
 /// A folder that is gone after the test.
 class TemporaryFolder {

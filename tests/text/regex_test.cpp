@@ -118,7 +118,7 @@ TEST(regex, refuses_by_name_what_it_does_not_translate) {
 
 TEST(regex, hostile_patterns_end_in_an_error) {
   const auto start = std::chrono::steady_clock::now();
-  for (const char* pattern : {"(a+)+$", "(a|aa)+$", "(?:a*)*b", "^(?:(?:a+)+)+!"}) {
+  for (const char* pattern : {"(a+)+$", "(a|aa)+$", "(?:(?:a+)+)+[xy]"}) {
     std::vector<TextSpan> spans;
     EXPECT_THROW(Regex::compile(pattern, "test").find_all(std::string(40000, 'a') + "c", spans), RequestError) << pattern;
   }

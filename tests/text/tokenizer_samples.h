@@ -47,7 +47,7 @@ inline TokenizerJson llama2_sample() {
   for (int byte = 0; byte < 256; ++byte) model["vocab"][fmt::format("<0x{:02X}>", byte)] = 3 + byte;
   int id = 259;
   for (const char* token : {"▁", "h", "i", "▁h", "hi", "▁hi"}) model["vocab"][token] = id++;
-  model["merges"] = {{"▁", "h"}, {"h", "i"}, {"▁h", "i"}};
+  model["merges"] = {"▁ h", "h i", "▁h i"};
   TokenizerJson json;
   json["added_tokens"] =
       TokenizerJson::array({added_token(0, "<unk>", true), added_token(1, "<s>", true), added_token(2, "</s>", true)});

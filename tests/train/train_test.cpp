@@ -77,7 +77,7 @@ TEST(Schedule, RisesToOneAndNeverRisesAgain) {
 TEST(Training, HundredStepsEqualPeft) {
   const auto folder = golden("training");
   const Json steps = read_json(folder / "batches.json").at("steps"), expected = read_json(folder / "losses.json");
-  const auto model = load_model(*open_model_files(golden("tiny_chat").string()), at::kCPU, at::kFloat);
+  const auto model = load_model(*open_model_files(golden("tiny_chat").string()), test_device(), at::kFloat);
   load_adapter(*model, "default", folder / "init");
   std::vector<OptimizedParameter> list;
   for (const auto& [name, tensor] : parameters(*model, "default")) list.push_back({name, tensor});
@@ -107,7 +107,7 @@ TEST(Training, HundredStepsEqualPeft) {
   }
   const TensorMap reference = parameter_values(load_tensors(folder / "adapter_model.safetensors"), "golden");
   for (const auto& [name, tensor] : parameters(*model, "default")) {
-    const Tensor r = reference.at(name);
+    const Tensor r = reference.at(name).to(tensor.device());
     EXPECT_LT(((tensor - r).norm() / r.norm()).item<double>(), 1e-4) << name;
   }
 }

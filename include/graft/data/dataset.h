@@ -58,7 +58,7 @@ struct DataOptions {
   }
 };
 
-/// One sample, ready: ids and which of them are learnt (as targets; the first is never one). Valid as long as a copy of its Dataset is.
+/// One sample, ready: ids and which of them are learnt (as targets; the first is never one). It lives as long as its Dataset.
 struct SampleView {
   std::span<const int32_t> ids;
   std::span<const uint8_t> learn;

@@ -4,15 +4,19 @@
 #include <functional>
 
 #include "graft/core/tensor.h"
-#include "graft/quant/weight.h"
 
 namespace graft {
 
 inline constexpr int64_t loss_chunk_rows = 1024;
 
+/// A frozen head's two products: h -> h W^T (logits) and g -> g W.
+struct FrozenHead {
+  std::function<Tensor(const Tensor&)> logits, gradient;
+};
+
 /// sum over rows of -log softmax(hidden W^T)[target] * scale, a scalar fp32 (fp64 for fp64); differentiable in `hidden`.
 /// hidden: [rows, dim], targets: int64 [rows], all of them real.
-Tensor linear_cross_entropy(const Tensor& hidden, const Weight& weight, const Tensor& targets, double scale);
+Tensor linear_cross_entropy(const Tensor& hidden, const FrozenHead& head, const Tensor& targets, double scale);
 
 /// The same through any differentiable head (one with an adapter): each chunk's logits are made again in the backward pass.
 Tensor chunked_cross_entropy(const Tensor& hidden, const std::function<Tensor(const Tensor&)>& head, const Tensor& targets, double scale);

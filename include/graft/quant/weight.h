@@ -5,6 +5,7 @@
 #include <torch/nn/module.h>
 
 #include "graft/core/tensor.h"
+#include "graft/ops/linear_cross_entropy.h"
 
 namespace graft {
 
@@ -33,6 +34,9 @@ class DenseWeight : public Weight {
  private:
   Tensor value_;
 };
+
+/// A weight as the head of a loss.
+FrozenHead frozen_head(const Weight& weight);
 
 /// x W^T. The one autograd node of frozen products: gradient for x only; keeps no dense copy.
 Tensor frozen_matmul(const Tensor& x, const Weight& weight);

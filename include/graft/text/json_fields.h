@@ -48,7 +48,7 @@ inline bool bool_field(const TokenizerJson& object, const char* key, bool otherw
 
 /// A whole number in [0, limit].
 inline int64_t as_count(const TokenizerJson& value, std::string_view name, int64_t limit, std::string_view where) {
-  const bool whole = value.is_number_unsigned() && value.get<uint64_t>() <= static_cast<uint64_t>(limit);
+  const bool whole = value.is_number_integer() && value.get<int64_t>() >= 0 && value.get<int64_t>() <= limit;
   require(whole, "{}: '{}' must be a whole number from 0 to {}, not {}", where, name, limit,
           value.is_number() ? value.dump() : value.type_name());
   return value.get<int64_t>();
