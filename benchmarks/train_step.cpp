@@ -4,6 +4,8 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -38,6 +40,8 @@ HostBatch full_rows(int64_t rows, int64_t columns, int64_t vocab) {
 
 int main(int argc, char** argv) {
   if (argc < 6) return fmt::print(stderr, "usage: train_step MODEL ROWS COLUMNS DTYPE DEVICE [STEPS]\n"), 2;
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);   // as the program does
+  mallopt(M_TRIM_THRESHOLD, 2'000'000'000);
   try {
     const std::string path = argv[1];
     const int64_t rows = std::atoll(argv[2]), columns = std::atoll(argv[3]), steps = argc > 6 ? std::atoll(argv[6]) : 6;

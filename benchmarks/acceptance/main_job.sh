@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The bars of issue 3, measured afresh: a line a bar, `name | figure | bound | holds` (or short, or not-run). Non-zero if any is short.
 #   main_job.sh [--only NAME] [--gpu] [--out FILE]
-# NAME: quickstart logits peft_steps tokenizer templates resume exports build sanitizers fuzz cpu_speed; with --gpu: gpu_135m gpu_1b.
+# NAME: quickstart logits memory peft_steps tokenizer templates resume exports build sanitizers fuzz cpu_speed; with --gpu: gpu_135m gpu_1b.
 # Needs ./setup.sh test (and for quickstart ./setup.sh) to have run.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
@@ -50,6 +50,15 @@ logits() {
   for case in llama llama_untied_bias llama3_rope llama_linear_rope qwen2 qwen3 mistral; do
     oracle "logits $case" "$python" tests/oracle/compare_model.py "$build/tests/model_dump" "tests/golden/$case"
   done
+}
+memory() {
+  local peak=0 now pid   # SmolLM2 in fp32: 134,515,008 values; its largest tensor is the embedding, 28,311,552
+  "$release/graft" generate "$model" --dtype fp32 --device cpu --prompt a --raw --max-new-tokens 1 >/dev/null 2>&1 &
+  pid=$!
+  while now=$(awk '/^RssAnon/ { print $2 }' /proc/$pid/status 2>/dev/null) && [[ -n $now ]]; do ((now > peak)) && peak=$now; sleep 0.005; done
+  wait $pid
+  # 100 MiB for the program itself: tokenizer, LibTorch's own tables, one token's activations
+  line "peak RssAnon of loading SmolLM2 in fp32, MiB" "$((peak / 1024))" "<= model + one tensor + 100 MiB = $(((134515008 + 28311552) * 4 / 1048576 + 100))" "$(at_most $((peak / 1024)) $(((134515008 + 28311552) * 4 / 1048576 + 100)))"
 }
 peft_steps() {
   oracle "golden training is PEFT's" "$python" tests/oracle/peft_training.py check
@@ -143,7 +152,7 @@ gpu_model() {   # NAME MODEL ROWS COLUMNS
 gpu_135m() { gpu_model "H100, SmolLM2-135M, 16x512, bf16" "${GRAFT_GPU_MODEL:-$model}" 16 512; }
 gpu_1b() { gpu_model "H100, random 1B Llama shape, 4x2048, bf16" benchmarks/acceptance/llama_1b.json 4 2048; }
 
-bars=(quickstart logits peft_steps tokenizer templates resume exports build sanitizers fuzz cpu_speed)
+bars=(quickstart logits memory peft_steps tokenizer templates resume exports build sanitizers fuzz cpu_speed)
 ((gpu)) && bars=(gpu_135m gpu_1b)
 if [[ -n $only ]]; then
   declare -F "$only" >/dev/null || { echo "main_job.sh: no bar '$only'; there are: ${bars[*]}" >&2; exit 2; }

@@ -11,6 +11,8 @@ Json parse_json(std::string_view text, std::string_view what) {
     if (depth > json_depth_limit) refuse("nested deeper than {} levels", json_depth_limit);
     return true;
   };
+  // The parser takes a NUL for the end of its input and would not see what follows.
+  require(text.find('\0') == std::string_view::npos, "{}: not valid JSON: a NUL byte at {}", what, text.find('\0'));
   try {
     return Json::parse(text, within_depth);
   } catch (const Json::exception& e) {

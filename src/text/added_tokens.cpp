@@ -59,13 +59,12 @@ void StringTrie::add(std::string_view text, int32_t value) {
 
 AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer& normalizer) : tokens_(std::move(tokens)) {
   const auto add = [&](size_t index) {
-    const AddedToken& token = tokens_[index];
+    AddedToken& token = tokens_[index];
     AlignedText content(token.content, 0);
     if (token.normalized) normalizer.apply(content);
-    require(!content.text().empty(), "added_tokens: '{}' is nothing once normalized", token.content);
-    Trie& trie = token.normalized ? normalized_ : raw_;
-    trie.strings.add(content.text(), static_cast<int32_t>(index));
-    trie.empty = false;
+    token.spelling = content.text();
+    require(!token.spelling.empty(), "added_tokens: '{}' is nothing once normalized", token.content);
+    (token.normalized ? normalized_ : raw_).add(token.spelling, static_cast<int32_t>(index));
   };
   // Where two come to the same string, the oracle prefers the special one, then the first.
   for (size_t i = 0; i < tokens_.size(); ++i)
@@ -77,7 +76,7 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer& norma
 void AddedTokens::split(const AlignedText& aligned, Pass pass, bool parse_special, std::span<const TextRange> literal,
                         std::vector<TextPart>& out) const {
   const std::string_view text = aligned.text();
-  const StringTrie& strings = trie(pass).strings;
+  const StringTrie& strings = trie(pass);
   size_t done = 0;
   for (size_t at = 0; at < text.size();) {
     const AddedToken* token = nullptr;

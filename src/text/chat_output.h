@@ -16,8 +16,8 @@ struct ChatOutput {
     int origin;
   };
   std::string text;
-  std::vector<Piece> pieces;               // what came from the conversation, in order
-  std::vector<TextRange> generation;       // what {% generation %} encloses
+  std::vector<Piece> pieces;          // what came from the conversation, in order
+  std::vector<TextRange> generation;  // what {% generation %} encloses
   explicit ChatOutput(const std::vector<OutputPart>& parts);
 
   std::vector<TextRange> input() const;

@@ -10,7 +10,8 @@ namespace graft {
 namespace {
 
 constexpr const char* chatml =
-    "{%- for message in messages %}{{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}{%- endfor %}"
+    "{%- for message in messages %}{{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}{%- "
+    "endfor %}"
     "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}";
 constexpr const char* reasoning_names[] = {"reasoning_content", "thinking", "reasoning"};
 
@@ -24,7 +25,8 @@ bool has_text(const Json& j) {
 std::string joined_parts(const Json& parts, size_t message) {
   std::string out;
   for (const Json& part : parts) {
-    const bool text = part.is_object() && part.value("type", "text") == "text" && part.contains("text") && part["text"].is_string();
+    const bool text =
+        part.is_object() && part.value("type", "text") == "text" && part.contains("text") && part["text"].is_string();
     require(text, "message {}: its content has a part that is no text ({})", message, to_line(part).substr(0, 80));
     out += part["text"].get_ref<const std::string&>();
   }
@@ -102,6 +104,7 @@ Rendered ChatTemplate::render(const Conversation& conversation, bool add_generat
   const ChatOutput whole = impl_->render(messages, conversation.tools, add_generation_prompt);
   impl_->require_all_rendered(whole, messages, conversation.tools);
   const RenderPrefix prefix = [&](size_t count, bool prompt) -> std::optional<ChatOutput> {
+    if (count == messages.size() && prompt == add_generation_prompt) return whole;
     const Json part(messages.begin(), messages.begin() + static_cast<std::ptrdiff_t>(count));
     try {
       return impl_->render(part, conversation.tools, prompt);

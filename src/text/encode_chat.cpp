@@ -20,7 +20,8 @@ ChatTokens encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat, con
   const std::vector<int32_t> messages = assistant_messages(conversation.messages);
   ChatTokens out;
   // Templates write the BOS themselves, or leave it to a tokenizer that adds one.
-  const bool adds_bos = tokenizer.adds_bos() && tokenizer.bos() && (encoding.ids.empty() || encoding.ids.front() != *tokenizer.bos());
+  const bool adds_bos =
+      tokenizer.adds_bos() && tokenizer.bos() && (encoding.ids.empty() || encoding.ids.front() != *tokenizer.bos());
   if (adds_bos) out.ids.push_back(*tokenizer.bos()), out.assistant_message.push_back(-1);
   size_t span = 0;
   for (size_t i = 0; i < encoding.ids.size(); ++i) {

@@ -87,7 +87,8 @@ value get_slice(const value& v, const value& start, const value& stop, const val
   const auto size = static_cast<int64_t>(is_string(v) ? at.size() - 1 : v->val_arr.size());
   const Bounds b = bounds_of(start, stop, step, size);
   const auto index = [](int64_t i) { return static_cast<size_t>(i); };
-  if (is_string(v) && b.step == 1) return make_text(part_of(v->val_str, at[index(b.start)], at[index(std::max(b.start, b.stop))]));
+  if (is_string(v) && b.step == 1)
+    return make_text(part_of(v->val_str, at[index(b.start)], at[index(std::max(b.start, b.stop))]));
   jinja::string text;
   std::vector<value> items;
   for (int64_t i = b.start; b.step > 0 ? i < b.stop : i > b.stop; i += b.step) {

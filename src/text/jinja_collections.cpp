@@ -61,7 +61,8 @@ Function find_method(const value& v, std::string_view name) {
   if (is_string(v)) return find_string_method(name);
   std::span<const Row> rows;
   if (is_sequence(v)) rows = list_methods;
-  if (is_object(v)) rows = jinja::cast_val<jinja::value_object>(v)->has_builtins ? std::span<const Row>(dict_methods) : loop_methods;
+  if (is_object(v))
+    rows = jinja::cast_val<jinja::value_object>(v)->has_builtins ? std::span<const Row>(dict_methods) : loop_methods;
   for (const Row& row : rows)
     if (row.name == name) return row.function;
   return nullptr;

@@ -63,7 +63,8 @@ class InputValues {
     if (j.is_boolean()) return python::make_bool(j.get<bool>());
     if (j.is_number_float()) return jinja::mk_val<jinja::value_float>(j.get<double>());
     if (j.is_number_integer()) {
-      require(!j.is_number_unsigned() || j.get<uint64_t>() <= INT64_MAX, "chat template: the number {} has more than 63 bits", to_line(j));
+      require(!j.is_number_unsigned() || j.get<uint64_t>() <= INT64_MAX, "chat template: the number {} has more than 63 bits",
+              to_line(j));
       return python::make_int(j.get<int64_t>());
     }
     if (j.is_array()) return array_of(j, origin);
@@ -76,7 +77,7 @@ class InputValues {
     auto out = jinja::mk_val<jinja::value_object>();
     for (const auto& [key, j] : message.items()) {
       const int origin = key == "role" && is_plain_name(j) ? Origin::from_template : Origin::of(index, field_named(key));
-      out->insert(key, of(j, origin));
+      static_cast<jinja::value_t&>(*out).insert(string_of(key, Origin::of(index, MessageField::other)), of(j, origin));
     }
     return out;
   }

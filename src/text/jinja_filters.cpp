@@ -84,7 +84,7 @@ value rounded(const Call& call) {
 value indented(const Call& call) {
   const value width = call.get(0, "width");
   if (width && is_integral(width) && (width->val_int < 0 || width->val_int > 1000)) type_error("indent of more than 1000");
-  const std::string by = !width              ? "    "
+  const std::string by = !width               ? "    "
                          : is_integral(width) ? std::string(static_cast<size_t>(width->val_int), ' ')
                                               : str(width).str();
   jinja::string text = str(call.self());
@@ -107,12 +107,23 @@ value escaped(const Call& call) {
     std::string out;
     for (const char c : part) {
       switch (c) {
-        case '&': out += "&amp;"; break;
-        case '<': out += "&lt;"; break;
-        case '>': out += "&gt;"; break;
-        case '"': out += "&#34;"; break;
-        case '\'': out += "&#39;"; break;
-        default: out += c;
+        case '&':
+          out += "&amp;";
+          break;
+        case '<':
+          out += "&lt;";
+          break;
+        case '>':
+          out += "&gt;";
+          break;
+        case '"':
+          out += "&#34;";
+          break;
+        case '\'':
+          out += "&#39;";
+          break;
+        default:
+          out += c;
       }
     }
     return out;
@@ -120,15 +131,24 @@ value escaped(const Call& call) {
 }
 
 constexpr Row filters[] = {
-    {"length", length},       {"count", length},          {"string", string},       {"safe", string},
-    {"default", otherwise},   {"d", otherwise},           {"tojson", json},         {"int", to_int},
-    {"float", to_float},      {"abs", absolute},          {"round", rounded},       {"indent", indented},
-    {"escape", escaped},      {"e", escaped},             {"upper", upper},         {"lower", lower},
-    {"title", title},         {"capitalize", capitalize}, {"trim", strip},          {"replace", replace},
-    {"join", join_items},     {"first", first_item},      {"last", last_item},      {"list", list_items},
-    {"map", map_items},       {"select", select_items},   {"reject", reject_items}, {"selectattr", select_by_attribute},
-    {"items", dict_items},    {"dictsort", dict_sorted},  {"sort", sorted},         {"rejectattr", reject_by_attribute},
-    {"unique", unique_items}, {"reverse", reversed},      {"sum", sum_items},       {"min", smallest},
+    {"length", length},       {"count", length},
+    {"string", string},       {"safe", string},
+    {"default", otherwise},   {"d", otherwise},
+    {"tojson", json},         {"int", to_int},
+    {"float", to_float},      {"abs", absolute},
+    {"round", rounded},       {"indent", indented},
+    {"escape", escaped},      {"e", escaped},
+    {"upper", upper},         {"lower", lower},
+    {"title", title},         {"capitalize", capitalize},
+    {"trim", strip},          {"replace", replace},
+    {"join", join_items},     {"first", first_item},
+    {"last", last_item},      {"list", list_items},
+    {"map", map_items},       {"select", select_items},
+    {"reject", reject_items}, {"selectattr", select_by_attribute},
+    {"items", dict_items},    {"dictsort", dict_sorted},
+    {"sort", sorted},         {"rejectattr", reject_by_attribute},
+    {"unique", unique_items}, {"reverse", reversed},
+    {"sum", sum_items},       {"min", smallest},
     {"max", largest},
 };
 

@@ -123,7 +123,8 @@ value map_items(const Call& call) {
   const Function filter = attribute ? nullptr : find_filter(name);
   if (!attribute && !filter) type_error(fmt::format("unknown filter '{}'", name));
   for (const value& item : items_if_true(call.self())) {
-    const value v = attribute ? attribute_of(item, attribute) : filter(Call(name.c_str(), item, rest_of(call, 1), call.context()));
+    const value v =
+        attribute ? attribute_of(item, attribute) : filter(Call(name.c_str(), item, rest_of(call, 1), call.context()));
     out.push_back(attribute && fallback && is_undefined(v) ? fallback : v);
   }
   return make_array(std::move(out));

@@ -1,5 +1,5 @@
-// Python's operators on the engine's values. Everything that walks a value pays for it: shared sub-values make small programs with
-// huge results.
+// Python's operators on the engine's values. Everything that walks a value pays for it: shared sub-values make small programs
+// with huge results.
 #include <cmath>
 
 #include "graft/core/error.h"
@@ -77,7 +77,7 @@ bool truth(const value& v) {
 
 bool equal(const value& a, const value& b) {
   const jinja::nested depth;
-  jinja::spend(16);
+  jinja::spend(128);
   if (is_integral(a) && is_integral(b)) return a->val_int == b->val_int;
   if (is_number(a) && is_number(b)) return as_float(a) == as_float(b);
   if (is_string(a) && is_string(b)) return a->val_str.length() == b->val_str.length() && a->val_str.str() == b->val_str.str();
@@ -89,7 +89,7 @@ bool equal(const value& a, const value& b) {
 
 bool less(const value& a, const value& b) {
   const jinja::nested depth;
-  jinja::spend(16);
+  jinja::spend(128);
   if (is_integral(a) && is_integral(b)) return a->val_int < b->val_int;
   if (is_number(a) && is_number(b)) return as_float(a) < as_float(b);
   if (is_string(a) && is_string(b)) return a->val_str.str() < b->val_str.str();  // UTF-8 keeps the order of code points

@@ -47,7 +47,6 @@ void append(jinja::string& text, std::string_view literal) {
   text.parts.back().val += literal;
 }
 
-
 std::vector<size_t> code_points(std::string_view text) {
   jinja::spend(8 * text.size());
   std::vector<size_t> begins;

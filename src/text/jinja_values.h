@@ -1,12 +1,15 @@
 #pragma once
-// Values of llama.cpp's Jinja engine with Python's meaning, as transformers' templates expect it. Only the jinja_*.cpp files see the
-// engine's headers: it is an internal interface of its project. What a string was made of keeps its origin through every operation.
+// Values of llama.cpp's Jinja engine with Python's meaning, as transformers' templates expect it. Only the jinja_*.cpp files see
+// the engine's headers: it is an internal interface of its project. What a string was made of keeps its origin through every
+// operation.
 #include <jinja/runtime.h>
 
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "graft/text/unicode.h"
 
 namespace graft::python {
 
@@ -43,6 +46,12 @@ jinja::string each_part(const jinja::string& text, Change change) {
     out.parts.back().val = change(part.val);
     jinja::spend(out.parts.back().val.size());
   }
+  return out;
+}
+template <class AppendOne>
+std::string each_code_point(std::string_view text, AppendOne append_one) {
+  std::string out;
+  for (size_t at = 0; at < text.size();) append_one(out, next_code_point(text, at));
   return out;
 }
 /// Where each code point begins, and the end of the text.
@@ -116,11 +125,18 @@ Function find_global(std::string_view name);
 value bound(const char* name, Function function, value self);
 
 // Strings' functions that serve as methods and as filters.
+bool is_space(char32_t c);
 value upper(const Call&);
 value lower(const Call&);
 value title(const Call&);
 value capitalize(const Call&);
 value strip(const Call&);
 value replace(const Call&);
+value split(const Call&);
+value right_split(const Call&);
+value split_lines(const Call&);
+value count_parts(const Call&);
+value join_strings(const Call&);
+value format(const Call&);
 
 }  // namespace graft::python

@@ -64,7 +64,8 @@ void merge_spans(const std::vector<TextSpan>& spans, SplitBehavior behavior, siz
     previous_match = span.is_match;
   }
   if (backwards) std::reverse(out.begin() + static_cast<ptrdiff_t>(first), out.end());
-  std::erase_if(out, [](const TextRange& range) { return range.begin == range.end; });
+  const auto is_empty = [](const TextRange& range) { return range.begin == range.end; };
+  out.erase(std::remove_if(out.begin() + static_cast<ptrdiff_t>(first), out.end(), is_empty), out.end());
 }
 
 void split_words(Words& words, const Finder& find, SplitBehavior behavior) {

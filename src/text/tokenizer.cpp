@@ -72,29 +72,38 @@ void Tokenizer::Impl::encode_words(AlignedText text, WordCache& cache, bool with
   const size_t size = text.text().size();
   Words words{std::move(text), {{0, size}}};
   pretokenizer.apply(words);
-  std::vector<TokenPiece> long_word;
-  const auto encode_word = [&](std::string_view word, std::vector<TokenPiece>& pieces) {
-    if (pretokenizer.leaves_bytes()) {
-      bpe.encode_bytes(word, pieces);
-    } else {
-      bpe.encode(word, pieces);
-    }
-  };
   for (const TextRange& range : words.ranges) {
     const std::string_view word = words.text.text().substr(range.begin, range.end - range.begin);
-    const std::vector<TokenPiece>* pieces = &long_word;
-    if (word.size() <= WordCache::longest_word) {
-      pieces = &cache.tokens(word, encode_word);
+    for (size_t begin = 0; begin < word.size();) {
+      const size_t end = pretokenizer.leaves_bytes() ? word.size() : bpe.part_end(word, begin);
+      encode_part(words.text, {range.begin + begin, range.begin + end}, cache, with_offsets, out);
+      begin = end;
+    }
+  }
+}
+
+void Tokenizer::Impl::encode_part(const AlignedText& text, TextRange range, WordCache& cache, bool with_offsets,
+                                  Encoding& out) const {
+  const auto encode = [&](std::string_view part, std::vector<TokenPiece>& pieces) {
+    if (pretokenizer.leaves_bytes()) {
+      bpe.encode_bytes(part, pieces);
     } else {
-      long_word.clear();
-      encode_word(word, long_word);
+      bpe.encode(part, pieces);
     }
-    size_t at = range.begin;
-    for (const TokenPiece& piece : *pieces) {
-      const size_t end = std::min<size_t>(at + piece.length, range.end);  // byte fallback of a suffix counts more than there is
-      append(out, piece.id, with_offsets ? words.text.source(at, end) : TextRange{}, with_offsets);
-      at = end;
-    }
+  };
+  const std::string_view part = text.text().substr(range.begin, range.end - range.begin);
+  std::vector<TokenPiece> long_part;
+  const std::vector<TokenPiece>* pieces = &long_part;
+  if (part.size() <= WordCache::longest_word) {
+    pieces = &cache.tokens(part, encode);
+  } else {
+    encode(part, long_part);
+  }
+  size_t at = range.begin;
+  for (const TokenPiece& piece : *pieces) {
+    const size_t end = std::min<size_t>(at + piece.length, range.end);  // byte fallback of a suffix counts more than there is
+    append(out, piece.id, with_offsets ? text.source(at, end) : TextRange{}, with_offsets);
+    at = end;
   }
 }
 
@@ -119,8 +128,8 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special_to
   std::vector<std::string> tokens;
   tokens.reserve(ids.size());
   for (const int32_t id : ids) {
-    const std::string_view token = id_to_token(id);
-    if (token.data() != nullptr && !(skip_special_tokens && is_special(id))) tokens.emplace_back(token);
+    const std::string_view token = id_to_token(id).data() ? impl_->spellings[static_cast<size_t>(id)] : std::string_view();
+    if (token.data() && !(skip_special_tokens && impl_->skipped[static_cast<size_t>(id)])) tokens.emplace_back(token);
   }
   return impl_->decoder.decode(std::move(tokens));
 }

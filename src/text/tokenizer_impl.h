@@ -57,9 +57,11 @@ struct Tokenizer::Impl {
   void encode_segment(const AlignedText& segment, const EncodeOptions& options, WordCache& cache, bool with_offsets,
                       Encoding& out) const;
   void encode_words(AlignedText text, WordCache& cache, bool with_offsets, Encoding& out) const;
+  void encode_part(const AlignedText& text, TextRange range, WordCache& cache, bool with_offsets, Encoding& out) const;
   std::vector<AddedToken> read_added_tokens(const TokenizerJson& json) const;
   void add_named_tokens(std::vector<AddedToken>& tokens) const;
   std::optional<int32_t> named_token(const char* key) const;
+  void index_tokens();
   void apply_config();
 
   std::string json_text;
@@ -71,8 +73,11 @@ struct Tokenizer::Impl {
   PostProcessor post_processor;
   Decoder decoder;
   std::unordered_map<std::string, int32_t> added_ids;
-  std::vector<std::string_view> tokens;  // by id; "" for holes
-  std::vector<bool> special;             // by id
+  // By id; views without data for holes.
+  std::vector<std::string_view> tokens;
+  std::vector<std::string_view> spellings;  // what the decoder gets: of added tokens, the normalized form
+  std::vector<bool> special;
+  std::vector<bool> skipped;  // in decoding: special tokens, but (as with the oracle) not where the normalizer changes them
   std::optional<int32_t> bos, eos, pad;
   mutable WordCachePool caches;
 };

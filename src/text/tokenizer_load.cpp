@@ -62,18 +62,27 @@ Tokenizer::Impl::Impl(std::string text, Json config_, const TokenizerJson& json)
   std::vector<AddedToken> all = read_added_tokens(json);
   add_named_tokens(all);
   added = AddedTokens(std::move(all), normalizer);
-  for (int32_t id = 0; id < bpe.id_end(); ++id) tokens.push_back(bpe.id_to_token(id));
-  for (const AddedToken& token : added.tokens()) {
-    const auto id = static_cast<size_t>(token.id);
-    if (id >= tokens.size()) tokens.resize(id + 1);
-    tokens[id] = token.content;
-    added_ids[token.content] = token.id;
-  }
-  special.resize(tokens.size());
-  for (const AddedToken& token : added.tokens()) special[static_cast<size_t>(token.id)] = token.special;
+  index_tokens();
   if (const TokenizerJson* part = find_field(json, "post_processor"))
     post_processor = read_post_processor(*part, static_cast<int32_t>(tokens.size()));
   apply_config();
+}
+
+void Tokenizer::Impl::index_tokens() {
+  for (int32_t id = 0; id < bpe.id_end(); ++id) tokens.push_back(bpe.id_to_token(id));
+  for (const AddedToken& token : added.tokens())
+    if (static_cast<size_t>(token.id) >= tokens.size()) tokens.resize(static_cast<size_t>(token.id) + 1);
+  spellings = tokens;
+  special.resize(tokens.size());
+  skipped.resize(tokens.size());
+  for (const AddedToken& token : added.tokens()) {
+    const auto id = static_cast<size_t>(token.id);
+    tokens[id] = token.content;
+    spellings[id] = token.spelling;
+    special[id] = token.special;
+    skipped[id] = token.special && token.spelling == token.content;
+    added_ids[token.content] = token.id;
+  }
 }
 
 std::vector<AddedToken> Tokenizer::Impl::read_added_tokens(const TokenizerJson& json) const {

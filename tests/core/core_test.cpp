@@ -30,6 +30,7 @@ TEST(Table, SuggestsOnlyWhatIsNear) {
 
 TEST(Json, LimitsDepthAndNamesTheFile) {
   EXPECT_EQ(parse_json(R"({"b": 1, "a": 2})", "x").begin().key(), "b");   // order kept
+  EXPECT_THROW(parse_json(std::string_view("{}\0 more", 8), "x"), RequestError);   // nothing behind a NUL is passed over
   EXPECT_THROW(parse_json(std::string(200'000, '['), "x"), RequestError);
   try {
     parse_json("{\"a\":", "data.json");

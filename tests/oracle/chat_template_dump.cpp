@@ -23,7 +23,8 @@ Json answer(const Json& request, std::map<std::string, ChatTemplate>& templates)
   try {
     const std::string source = request.at("template"), bos = request.at("bos"), eos = request.at("eos");
     auto known = templates.find(source + '\0' + bos + '\0' + eos);
-    if (known == templates.end()) known = templates.emplace(source + '\0' + bos + '\0' + eos, ChatTemplate(source, bos, eos)).first;
+    if (known == templates.end())
+      known = templates.emplace(source + '\0' + bos + '\0' + eos, ChatTemplate(source, bos, eos)).first;
     out["text"] = known->second.text(conversation, prompt);
     try {
       const Rendered rendered = known->second.render(conversation, prompt);
@@ -42,5 +43,6 @@ Json answer(const Json& request, std::map<std::string, ChatTemplate>& templates)
 
 int main() {
   std::map<std::string, ChatTemplate> templates;
-  for (std::string line; std::getline(std::cin, line);) std::cout << to_line(answer(parse_json(line, "request"), templates)) << "\n";
+  for (std::string line; std::getline(std::cin, line);)
+    std::cout << to_line(answer(parse_json(line, "request"), templates)) << "\n";
 }

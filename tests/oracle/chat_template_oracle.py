@@ -1,5 +1,6 @@
 """Renders fixed conversations with the 70 real templates (and SmolLM2's) by graft and by transformers, and compares the texts.
-Usage: chat_template_oracle.py CHAT_TEMPLATE_DUMP [LLAMA_CPP] [SMOLLM2_GGUF] [--verbose]      Exit 1 below the bar or on a bad span."""
+Usage: chat_template_oracle.py CHAT_TEMPLATE_DUMP [LLAMA_CPP] [SMOLLM2_GGUF] [--verbose]
+Exit 1 below the bar or on a bad span."""
 import collections
 import json
 import pathlib
@@ -43,8 +44,12 @@ def system(text):
     return {"role": "system", "content": text}
 
 
-CALL = {"id": "call12345", "type": "function", "function": {"name": "get_weather", "arguments": {"city": "Zürich", "days": 2, "x": 0.5, "ok": True, "no": None}}}
-SECOND = {"id": "call67890", "type": "function", "function": {"name": "get_weather", "arguments": {"city": "Bern"}}}
+def weather_call(identity, arguments):
+    return {"id": identity, "type": "function", "function": {"name": "get_weather", "arguments": arguments}}
+
+
+CALL = weather_call("call12345", {"city": "Zürich", "days": 2, "x": 0.5, "ok": True, "no": None})
+SECOND = weather_call("call67890", {"city": "Bern"})
 RESULT = {"role": "tool", "name": "get_weather", "tool_call_id": "call12345", "content": '{"temperature": 21}'}
 RESULT2 = {**RESULT, "tool_call_id": "call67890", "content": "cold"}
 
@@ -54,24 +59,65 @@ CONVERSATIONS = {
     "question": ([user("Hi")], None),
     "system": ([system("Be brief."), user("Hi"), assistant("Hello.")], None),
     "two turns": ([user("Hi"), assistant("Hi"), user("Why?"), assistant("Because.")], None),
-    "three turns": ([system("Be kind."), user("a"), assistant("b"), user("c"), assistant("d"), user("e"), assistant("f")], None),
+    "three turns": (
+        [system("Be kind."), user("a"), assistant("b"), user("c"), assistant("d"), user("e"), assistant("f")],
+        None,
+    ),
     "open": ([user("a"), assistant("b"), user("c")], None),
     "empty answer": ([user("Hi"), assistant("")], None),
     "empty question": ([user(""), assistant("What?")], None),
-    "specials": ([user("x<|im_end|>\n<|im_start|>system\n</s>[INST] <|eot_id|>"), assistant("<|end|> no <s>")], None),
+    "specials": (
+        [user("x<|im_end|>\n<|im_start|>system\n</s>[INST] <|eot_id|>"), assistant("<|end|> no <s>")],
+        None,
+    ),
     "unicode": ([system("Grüße\u00a0"), user(" 你好 👋🏽\n\tzwei  "), assistant("नमस्ते \u2028 ﬁ\r\n end ")], None),
     "quotes": ([user("it's \"quoted\" \\ {{ x }} {% y %}"), assistant("'a' & <b>")], None),
     "tools offered": ([system("Use tools."), user("Weather?"), assistant("Which city?")], [WEATHER]),
-    "tool call": ([user("Weather in Zürich?"), assistant("", tool_calls=[CALL]), RESULT, assistant("21 degrees.")], [WEATHER]),
+    "tool call": (
+        [user("Weather in Zürich?"), assistant("", tool_calls=[CALL]), RESULT, assistant("21 degrees.")],
+        [WEATHER],
+    ),
     "tool call open": ([user("Weather in Zürich?"), assistant("", tool_calls=[CALL]), RESULT], [WEATHER]),
-    "tool call, no content": ([user("Weather?"), {"role": "assistant", "tool_calls": [CALL]}, RESULT, assistant("Fine.")], [WEATHER]),
-    "two tool calls": ([system("s"), user("Both?"), assistant("Let me look.", tool_calls=[CALL, SECOND]), RESULT, RESULT2, assistant("Done."),
-                        user("Thanks"), assistant("Welcome.")], [WEATHER]),
+    "tool call, no content": (
+        [user("Weather?"), {"role": "assistant", "tool_calls": [CALL]}, RESULT, assistant("Fine.")],
+        [WEATHER],
+    ),
+    "two tool calls": (
+        [
+            system("s"),
+            user("Both?"),
+            assistant("Let me look.", tool_calls=[CALL, SECOND]),
+            RESULT,
+            RESULT2,
+            assistant("Done."),
+            user("Thanks"),
+            assistant("Welcome."),
+        ],
+        [WEATHER],
+    ),
     "reasoning": ([user("2+2?"), assistant("4", reasoning_content="Two and two.")], None),
-    "reasoning, two turns": ([user("2+2?"), assistant("4", reasoning_content="Two and two."), user("3+3?"), assistant("6", reasoning_content="Three, twice.")], None),
-    "reasoning in content": ([user("2+2?"), assistant("<think>\nTwo and two.\n</think>\n\n4"), user("and?"), assistant("5")], None),
-    "reasoning and tool": ([user("Weather?"), assistant("", reasoning_content="Call it.", tool_calls=[CALL]), RESULT,
-                            assistant("Fine.", reasoning_content="It is.")], [WEATHER]),
+    "reasoning, two turns": (
+        [
+            user("2+2?"),
+            assistant("4", reasoning_content="Two and two."),
+            user("3+3?"),
+            assistant("6", reasoning_content="Three, twice."),
+        ],
+        None,
+    ),
+    "reasoning in content": (
+        [user("2+2?"), assistant("<think>\nTwo and two.\n</think>\n\n4"), user("and?"), assistant("5")],
+        None,
+    ),
+    "reasoning and tool": (
+        [
+            user("Weather?"),
+            assistant("", reasoning_content="Call it.", tool_calls=[CALL]),
+            RESULT,
+            assistant("Fine.", reasoning_content="It is."),
+        ],
+        [WEATHER],
+    ),
     "text parts": ([user([{"type": "text", "text": "Hi "}, {"type": "text", "text": "you"}]), assistant("Yes?")], None),
 }
 
@@ -79,9 +125,10 @@ CONVERSATIONS = {
 def by_transformers(template, messages, tools, prompt):
     try:
         chats = [chat_template_utils._normalize_chat_messages(messages)]
-        text = chat_template_utils.render_jinja_template(conversations=chats, tools=tools, chat_template=template, add_generation_prompt=prompt,
-                                                         bos_token=BOS, eos_token=EOS)[0][0]
-        return {"text": text}
+        rendered, _ = chat_template_utils.render_jinja_template(
+            conversations=chats, tools=tools, chat_template=template, add_generation_prompt=prompt, bos_token=BOS, eos_token=EOS
+        )
+        return {"text": rendered[0]}
     except Exception as error:  # whatever the template or jinja2 raises
         return {"error": f"{type(error).__name__}: {error}"}
 
@@ -112,15 +159,26 @@ def bad_span(ours, messages):
         content = (message.get("content") or "").strip()
         if content and "<think>" not in content and content in ours["text"] and content not in text:
             return f"{text!r} lacks {content!r}"
-        for other in messages:
-            if other["role"] == "user" and isinstance(other["content"], str) and len(other["content"]) > 6 and other["content"] in text:
-                return f"{text!r} holds a question"
+        questions = [m["content"] for m in messages if m["role"] == "user" and isinstance(m["content"], str)]
+        if any(len(question) > 6 and question in text for question in questions):
+            return f"{text!r} holds a question"
     return None
 
 
 def first_difference(a, b):
     at = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
     return f"ours {a[max(0, at - 30):at + 40]!r} theirs {b[max(0, at - 30):at + 40]!r}"
+
+
+def reason_of(ours, theirs):
+    if "text" in ours and "text" in theirs:
+        return first_difference(ours["text"], theirs["text"])
+    return f"ours {ours.get('error', 'renders')!r}, theirs {theirs.get('error', 'renders')!r}"
+
+
+def request(template, messages, tools, prompt):
+    fields = {"template": template, "messages": messages, "tools": tools, "add_generation_prompt": prompt}
+    return json.dumps({**fields, "bos": BOS, "eos": EOS})
 
 
 def load_templates(llama, model):
@@ -136,9 +194,13 @@ def main():
     verbose = "--verbose" in sys.argv
     llama = pathlib.Path(arguments[1]) if len(arguments) > 1 else ROOT / ".deps/llama.cpp"
     model = pathlib.Path(arguments[2]) if len(arguments) > 2 else ROOT / ".deps/models/SmolLM2-135M-Instruct.Q4_1.gguf"
-    cases = [(name, template, title, messages, tools, prompt) for name, template in load_templates(llama, model).items()
-             for title, (messages, tools) in CONVERSATIONS.items() for prompt in (False, True)]
-    requests = "\n".join(json.dumps({"template": c[1], "messages": c[3], "tools": c[4], "add_generation_prompt": c[5], "bos": BOS, "eos": EOS}) for c in cases)
+    cases = [
+        (name, template, title, messages, tools, prompt)
+        for name, template in load_templates(llama, model).items()
+        for title, (messages, tools) in CONVERSATIONS.items()
+        for prompt in (False, True)
+    ]
+    requests = "\n".join(request(template, *rest) for _, template, _, *rest in cases)
     output = subprocess.run([arguments[0]], input=requests, capture_output=True, text=True, check=True).stdout
     answers = [json.loads(line) for line in output.split("\n") if line]
     assert len(answers) == len(cases), "the program answered another number of lines"
@@ -153,8 +215,7 @@ def main():
             theirs = by_transformers(template, joined(messages), tools, prompt)
             joined_parts += same(ours, theirs)
         if not same(ours, theirs):
-            reason = first_difference(ours["text"], theirs["text"]) if "text" in ours and "text" in theirs else f"ours {ours.get('error', 'renders')!r}, theirs {theirs.get('error', 'renders')!r}"
-            differences[name].append((title, prompt, reason))
+            differences[name].append((title, prompt, reason_of(ours, theirs)))
         if "refused" in ours:
             refused[ours["refused"]] += 1
             if verbose:

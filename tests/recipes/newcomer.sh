@@ -67,6 +67,8 @@ runs 0 '.' generate "$work/merged" --prompt 'What is a cow?' --max-new-tokens 4
 runs 0 '16 new answers' generate "$work/run" --data $golden/data/val.jsonl --out "$work/predictions.jsonl" --max-new-tokens 4
 runs 0 '^0 new answers' generate "$work/run" --data $golden/data/val.jsonl --out "$work/predictions.jsonl" --max-new-tokens 4
 runs 0 'starts from' finetune "$job" output_dir="$work/second" adapter.init_from="$work/adapter" train.max_steps=1
+# a run that cannot be saved stops by itself and says where it was still good; fp32 overflows at once with such a rate
+runs 1 'not finite.*last good checkpoint: .*step-[0-9]+' finetune "$job" output_dir="$work/hot" train.learning_rate=1e36 train.warmup_steps=3 train.max_grad_norm=0 train.max_steps=30 checkpoint.every=1
 # full output: nothing is lost
 if [[ $EUID == 0 ]] && mkdir -p "$work/small" && mount -t tmpfs -o size=300k none "$work/small" 2>/dev/null; then
   runs 1 'No space|disk|written' finetune "$job" output_dir="$work/small/run" train.max_steps=40 checkpoint.every=1 checkpoint.keep=9

@@ -1,6 +1,7 @@
 #pragma once
 // Tokens beside BPE's own: found in the text before it is cut into words, leftmost first, then longest. Those that are not
 // `normalized` are sought in the text as it came, then the others in what remains, normalized.
+#include <array>
 #include <map>
 #include <span>
 #include <string>
@@ -13,6 +14,7 @@ namespace graft {
 
 struct AddedToken {
   std::string content;
+  std::string spelling;  // the content, normalized if the token is: what is sought, and what decoding gets
   int32_t id = 0;
   bool single_word = false;  // not inside a word
   bool lstrip = false;       // with the white space before it
@@ -58,19 +60,14 @@ class AddedTokens {
   AddedTokens() = default;
   AddedTokens(std::vector<AddedToken> tokens, const Normalizer& normalizer);
   const std::vector<AddedToken>& tokens() const { return tokens_; }
-  bool any(Pass pass) const { return !trie(pass).empty; }
   /// Cuts `text` at the tokens of a pass; appends parts that cover it. See EncodeOptions for `parse_special` and `literal`.
   void split(const AlignedText& text, Pass pass, bool parse_special, std::span<const TextRange> literal,
              std::vector<TextPart>& out) const;
 
  private:
-  struct Trie {
-    StringTrie strings;
-    bool empty = true;
-  };
-  const Trie& trie(Pass pass) const { return pass == Pass::raw ? raw_ : normalized_; }
+  const StringTrie& trie(Pass pass) const { return pass == Pass::raw ? raw_ : normalized_; }
   std::vector<AddedToken> tokens_;
-  Trie raw_, normalized_;  // values are indices of tokens_
+  StringTrie raw_, normalized_;  // values are indices of tokens_
 };
 
 }  // namespace graft

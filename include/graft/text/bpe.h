@@ -60,6 +60,9 @@ class Bpe {
   void encode(std::string_view word, std::vector<TokenPiece>& out) const;
   /// The same for a word whose bytes are yet to be spelled in GPT-2's alphabet; lengths are in the bytes as given.
   void encode_bytes(std::string_view word, std::vector<TokenPiece>& out) const;
+  /// Where the part of a word that begins at `begin` ends, so that the parts' tokens are the word's: no merge goes across, nor do
+  /// unknown characters fuse. It keeps the long "words" of models that have no pre-tokenizer short.
+  size_t part_end(std::string_view word, size_t begin) const;
 
   std::optional<int32_t> token_to_id(std::string_view token) const;
   /// "" where no token has this id.
@@ -77,12 +80,15 @@ class Bpe {
   void read_merges(const TokenizerJson& model);
   void add_merge(const std::string& left, const std::string& right, uint32_t rank);
   void read_bytes();
+  void read_joints(const TokenizerJson& model);
   void first_pieces(std::string_view word, std::vector<TokenPiece>& out) const;
   bool fall_back_to_bytes(std::string_view piece, std::vector<TokenPiece>& out) const;
 
   std::unordered_map<std::string, int32_t, StringHash, std::equal_to<>> vocab_;
   std::vector<std::string_view> tokens_;  // by id; views of vocab_'s keys
   MergeTable merges_;
+  MergeTable joints_;  // the characters (a, b) between which some merge joins; (a, -1) for those that are tokens
+  bool can_cut_ = false;
   std::optional<std::string> prefix_, suffix_;
   std::optional<int32_t> unknown_;
   bool fuse_unknown_ = false, byte_fallback_ = false, ignore_merges_ = false;
