@@ -68,8 +68,8 @@ peft_steps() {
     line "100 LoRA steps against PEFT: losses and adapter" "beyond" "1e-4 each" short
   fi
 }
-tokenizer() { oracle tokenizer "$python" tests/oracle/tokenizer_oracle.py --dump "${GRAFT_RELEASE_DUMP:-$build/tests/tokenizer_dump}"; }
-templates() { oracle templates "$python" tests/oracle/chat_template_oracle.py; }
+tokenizer() { oracle tokenizer "$python" tests/oracle/tokenizer_oracle.py "$build/tests/tokenizer_dump" .deps/llama.cpp/models "$model"; }
+templates() { oracle templates "$python" tests/oracle/chat_template_oracle.py "$build/tests/chat_template_dump"; }
 resume() {
   local log; log=$(mktemp)
   if tests/recipes/kills.sh "$build/graft" "${KILLS:-20}" >"$log" 2>&1; then line "resume to the bit" "$(tail -n 1 "$log")" "equal" holds

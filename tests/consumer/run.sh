@@ -9,7 +9,7 @@ cmake --install "$build" --prefix "$work/prefix" >/dev/null
 if grep -rlF "$PWD/" "$work/prefix/lib/cmake" "$work/prefix/include"; then echo "consumer: the files above name this checkout" >&2; exit 1; fi
 torch=${LIBTORCH_DIR:-$(echo "$PWD"/.deps/venv/lib/python3*/site-packages/torch)}
 cmake -S tests/consumer -B "$work/build" -G Ninja -DCMAKE_PREFIX_PATH="$work/prefix" -DLIBTORCH_DIR="$torch" >/dev/null
-cmake --build "$work/build" >/dev/null
+cmake --build "$work/build" >"$work/log" 2>&1 || { tail -n 20 "$work/log"; echo "consumer: the build failed" >&2; exit 1; }
 golden=tests/golden
 mkdir "$work/trained"; cp $golden/training/init/adapter_config.json $golden/training/adapter_model.safetensors "$work/trained/"
 out=$("$work/build/consumer" $golden/tiny_chat $golden/training/init "$work/trained")
