@@ -77,6 +77,7 @@ resume() {
 }
 exports() {
   local work; work=$(mktemp -d)
+  [[ -s runs/wordnet-data/train.jsonl ]] || sh configs/wordnet/make_data.sh runs/wordnet-data >/dev/null 2>&1
   "$build/graft" finetune configs/wordnet.yaml train.dtype=fp32 train.max_steps=3 train.micro_batch_size=4 output_dir="$work/run" 'data.val=[]' eval.metric=loss >/dev/null 2>&1 &&
     "$build/graft" export "$work/run" --merged "$work/merged" --adapter "$work/adapter" --dtype fp32 >/dev/null 2>&1 ||
     { line "exports of SmolLM2" "failed" "runs" short; return; }

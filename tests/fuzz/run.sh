@@ -14,7 +14,7 @@ if ! [[ "$seconds" =~ ^[0-9]+$ ]] || [ "$seconds" -eq 0 ]; then
 fi
 shift
 if [ $# -eq 0 ]; then
-  set -- $(cd "$here" && ls ./*_fuzz.cpp | sed 's|^./||; s|_fuzz.cpp$||')
+  for source in "$here"/*_fuzz.cpp; do source=${source##*/}; set -- "$@" "${source%_fuzz.cpp}"; done
 fi
 for target in "$@"; do
   [ -f "$here/${target}_fuzz.cpp" ] || { echo "run.sh: no target '$target' (no $here/${target}_fuzz.cpp)" >&2; exit 2; }
