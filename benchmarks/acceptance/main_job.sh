@@ -130,7 +130,7 @@ cpu_speed() {
     [[ $rival == \{* ]] || { line "CPU step against PEFT, $dtype" "no rival: ${rival:-none}" "ratio" not-run; continue; }
     ours=$(OMP_PROC_BIND=true OMP_NUM_THREADS=2 "${GRAFT_TRAIN_STEP:-$release/benchmarks/train_step}" "$model" 4 512 $dtype cpu 3)
     ratio=$(awk -v a="$(field "$rival" step_s)" -v b="$(field "$ours" seconds)" 'BEGIN { printf "%.2f", a / b }')
-    floor=$("$python" -c 'import json, sys; r = json.loads(sys.argv[1])["floor"]; o = json.loads(sys.argv[2])["seconds"]; print(f"{100 * min(r["step_s"], r["mm_s"] + r["sdpa_s"]) / o:.0f} %")' "$rival" "$ours")
+    floor=$("$python" -c 'import json, sys; r = json.loads(sys.argv[1])["floor"]; o = json.loads(sys.argv[2])["seconds"]; print("%.0f %%" % (100 * min(r["step_s"], r["mm_s"] + r["sdpa_s"]) / o))' "$rival" "$ours")
     if [[ $dtype == fp32 ]]; then
       # the bar is for processors where torch.mm runs at under half of oneDNN's speed
       if "$python" -c 'import json, sys; f = json.loads(sys.argv[1])["floor"]; sys.exit(f["mm_s"] < 2 * f["onednn_s"])' "$rival"; then
