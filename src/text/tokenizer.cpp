@@ -15,8 +15,8 @@ constexpr size_t text_limit = UINT32_MAX;
 void check_text(std::string_view text, std::span<const TextRange> literal) {
   require(text.size() < text_limit, "a text of {} bytes is over the limit of {}", text.size(), text_limit);
   const size_t bad = find_invalid_utf8(text);
-  require(bad == std::string_view::npos, "the text is not valid UTF-8: byte {} (0x{:02x})", bad,
-          static_cast<unsigned char>(text[std::min(bad, text.size() - 1)]));
+  if (bad != std::string_view::npos)
+    refuse("the text is not valid UTF-8: byte {} (0x{:02x})", bad, static_cast<unsigned char>(text[bad]));
   size_t last = 0;
   for (const TextRange& range : literal) {
     check(range.begin >= last && range.end >= range.begin && range.end <= text.size(),

@@ -1,4 +1,4 @@
-"""tokenizer.json files for the oracle, made from the vocabularies in llama.cpp's repository, independently of graft's own builder."""
+"""tokenizer.json files for the oracle, made from the vocabularies in llama.cpp's repository, not by graft's own builder."""
 import json
 
 import gguf

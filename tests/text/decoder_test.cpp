@@ -51,27 +51,28 @@ TEST(unicode, every_byte_has_its_own_character) {
   EXPECT_EQ(byte_of_char(0x4E2D), -1);
 }
 
-PostProcessor processor(const char* json) { return read_post_processor(TokenizerJson::parse(json), 10); }
+PostProcessor processor(const std::string& json) { return read_post_processor(TokenizerJson::parse(json), 10); }
+
+std::string with_template(const char* single) {
+  return std::string(R"({"type": "TemplateProcessing", "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]},
+      "</s>": {"id": "</s>", "ids": [2, 3], "tokens": ["</s>", "x"]}}, "single": )") + single + "}";
+}
 
 TEST(post_processor, what_stands_before_and_behind) {
-  const PostProcessor both = processor(R"({"type": "TemplateProcessing",
-      "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}],
-      "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}, "</s>": {"id": "</s>", "ids": [2, 3], "tokens": ["</s>", "x"]}}})");
+  const PostProcessor both = processor(with_template(
+      R"([{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>"}}])"));
   EXPECT_EQ(both.prefix, (std::vector<int32_t>{1}));
   EXPECT_EQ(both.suffix, (std::vector<int32_t>{2, 3}));
-  const PostProcessor bert = processor(
-      R"({"type": "Sequence", "processors": [{"type": "ByteLevel"}, {"type": "RobertaProcessing", "cls": ["c", 4], "sep": ["s", 5]}]})");
-  EXPECT_EQ(bert.prefix, (std::vector<int32_t>{4}));
-  EXPECT_EQ(bert.suffix, (std::vector<int32_t>{5}));
+  const PostProcessor roberta = processor(R"({"type": "Sequence", "processors": [{"type": "ByteLevel"},
+      {"type": "RobertaProcessing", "cls": ["c", 4], "sep": ["s", 5]}]})");
+  EXPECT_EQ(roberta.prefix, (std::vector<int32_t>{4}));
+  EXPECT_EQ(roberta.suffix, (std::vector<int32_t>{5}));
 }
 
 TEST(post_processor, refuses_what_it_cannot_do) {
-  for (
-      const char* json :
-      {R"({"type": "TemplateProcessing", "single": [], "special_tokens": {}})",
-       R"({"type": "TemplateProcessing", "single": [{"Sequence": {"id": "B"}}], "special_tokens": {}})",
-       R"({"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "x"}}, {"Sequence": {"id": "A"}}], "special_tokens": {}})",
-       R"({"type": "BertProcessing", "cls": ["c", 40], "sep": ["s", 5]})", R"({"type": "Other"})", R"([])"})
+  for (const char* single : {"[]", R"([{"Sequence": {"id": "B"}}])", R"([{"SpecialToken": {"id": "x"}}, {"Sequence": {"id": "A"}}])"})
+    EXPECT_THROW(processor(with_template(single)), RequestError) << single;
+  for (const char* json : {R"({"type": "BertProcessing", "cls": ["c", 40], "sep": ["s", 5]})", R"({"type": "Other"})", "[]"})
     EXPECT_THROW(processor(json), RequestError) << json;
 }
 

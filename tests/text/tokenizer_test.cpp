@@ -49,43 +49,6 @@ TEST(tokenizer, invalid_utf8_is_refused_with_its_byte) {
   }
 }
 
-TEST(tokenizer, special_tokens_can_be_read_as_text) {
-  const Tokenizer t = byte_level();
-  const Ids as_text = t.encode("<|s|>", {.parse_special = false});
-  EXPECT_EQ(as_text, (Ids{'<', '|', 's', '|', '>'}));
-  EXPECT_EQ(t.encode("<plain><|s|>", {.parse_special = false}).front(), 263);  // not special: found all the same
-}
-
-TEST(tokenizer, no_special_token_where_it_touches_a_literal_range) {
-  const Tokenizer t = byte_level();
-  const std::string text = "<|s|>a<|e|>b<|e|>";
-  const TextRange user[] = {{5, 12}};
-  EXPECT_EQ(t.encode(text, {.literal = user}), (Ids{261, 'a', '<', '|', 'e', '|', '>', 'b', 262}));
-  const TextRange one_byte[] = {{10, 11}};  // the last of the first <|e|>
-  EXPECT_EQ(t.encode(text, {.literal = one_byte}), (Ids{261, 'a', '<', '|', 'e', '|', '>', 'b', 262}));
-  const TextRange beside[] = {{5, 6}, {11, 12}};  // next to tokens, not on them
-  EXPECT_EQ(t.encode(text, {.literal = beside}), (Ids{261, 'a', 262, 'b', 262}));
-  const TextRange plain[] = {{0, 7}};
-  EXPECT_EQ(t.encode("<plain>", {.literal = plain}), (Ids{263}));
-}
-
-TEST(tokenizer, text_is_tokenized_jointly_across_a_literal_ranges_borders) {
-  const Tokenizer t = byte_level();
-  const TextRange range[] = {{3, 5}};
-  EXPECT_EQ(t.encode("hello", {.literal = range}), (Ids{259}));
-  const TextRange wrong[] = {{3, 5}, {4, 6}};
-  EXPECT_THROW(t.encode("hello!", {.literal = wrong}), Error);
-}
-
-TEST(tokenizer, a_token_begun_by_the_user_does_not_hide_the_templates) {
-  TokenizerJson json = byte_level_sample();
-  json["added_tokens"].push_back(added_token(264, "x<|e|>", true));
-  const Tokenizer t = Tokenizer::from_json(json.dump());
-  EXPECT_EQ(t.encode("x<|e|>"), (Ids{264}));  // the longer one, from further left
-  const TextRange user[] = {{0, 1}};
-  EXPECT_EQ(t.encode("x<|e|>", {.literal = user}), (Ids{'x', 262}));
-}
-
 TEST(tokenizer, offsets) {
   const Tokenizer t = byte_level();
   const Encoding e = t.encode_with_offsets("<|s|>hello é");
@@ -108,39 +71,6 @@ TEST(tokenizer, offsets_through_nfc) {
   const Encoding e = Tokenizer::from_json(json.dump()).encode_with_offsets("e\u0301hello<|e|>");
   EXPECT_EQ(e.ids, (Ids{0xC3, 0xA9, 259, 262}));
   EXPECT_EQ(pairs(e.offsets), (std::vector<std::pair<size_t, size_t>>{{0, 3}, {0, 3}, {3, 8}, {8, 13}}));
-}
-
-struct FlagCase {
-  const char* flags;
-  const char* text;
-  Ids expected;
-};
-
-TEST(tokenizer, flags_of_added_tokens) {
-  const FlagCase cases[] = {{R"({})", "a <x> b", {'a', ' ', 264, ' ', 'b'}},
-                            {R"({"lstrip": true})", "a \t<x> b", {'a', 264, ' ', 'b'}},
-                            {R"({"rstrip": true})",
-                             "a <x> \u3000"
-                             "b",
-                             {'a', ' ', 264, 'b'}},
-                            {R"({"single_word": true})",
-                             "a <x> a<x> <x>1 <x>",
-                             {'a', ' ', 264, ' ', 'a', '<', 'x', '>', ' ', '<', 'x', '>', '1', ' ', 264}},
-                            {R"({"normalized": true})", "<X>", {264}},  // the normalizer lowercases
-                            {R"({"normalized": false})", "<X>", {'<', 'x', '>'}}};
-  for (const FlagCase& c : cases) {
-    TokenizerJson json = byte_level_sample();
-    json["normalizer"] = {{"type", "Lowercase"}};
-    json["added_tokens"].push_back(added_token(264, "<x>", false, TokenizerJson::parse(c.flags)));
-    EXPECT_EQ(Tokenizer::from_json(json.dump()).encode(c.text), c.expected) << c.flags;
-  }
-}
-
-TEST(tokenizer, the_longest_added_token_wins) {
-  TokenizerJson json = byte_level_sample();
-  json["added_tokens"].push_back(added_token(264, "<|e|", false));
-  json["added_tokens"].push_back(added_token(265, "|e|>!", false));
-  EXPECT_EQ(Tokenizer::from_json(json.dump()).encode("<|e|>!<|e|"), (Ids{262, '!', 264}));
 }
 
 TEST(tokenizer, config_names_special_tokens_and_what_is_added) {
@@ -218,38 +148,6 @@ TEST(tokenizer, several_threads_encode_the_same) {
     });
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(wrong, 0);
-}
-
-void expect_stream(const Tokenizer& t, const Ids& ids) {
-  StreamDecoder stream(t, false);
-  std::string shown;
-  for (const int32_t id : ids) {
-    const std::string fresh = stream.add(id);
-    EXPECT_EQ(find_invalid_utf8(fresh), std::string::npos);
-    shown += fresh;
-  }
-  shown += stream.finish();
-  EXPECT_EQ(shown, t.decode(ids));
-}
-
-TEST(stream_decoder, shows_whole_characters_and_in_the_end_all) {
-  const Tokenizer bytes = byte_level();
-  for (const char* text : {"hello é€😀 hello", "", "\ufffd\ufffd a", "<|s|>hello<|e|>"}) expect_stream(bytes, bytes.encode(text));
-  expect_stream(bytes, {0xE2, 0x82, 'a', 0xFF, 0xFF, 259, 0xF0, 0x9F});  // broken ones
-  const Tokenizer llama = Tokenizer::from_json(llama2_sample().dump());
-  for (const char* text : {"hi hi", "  hi é€ hi", "é😀", " "}) expect_stream(llama, llama.encode(text));
-  expect_stream(llama, {3 + 0xC3, 264, 3 + 0xC3, 3 + 0xA9, 3 + 0xA9, 264, 259, 264});
-}
-
-TEST(stream_decoder, holds_back_until_a_character_is_whole) {
-  const Tokenizer t = byte_level();
-  StreamDecoder stream(t);
-  EXPECT_EQ(stream.add('a'), "a");
-  EXPECT_EQ(stream.add(0xE2), "");
-  EXPECT_EQ(stream.add(0x82), "");
-  EXPECT_EQ(stream.add(0xAC), "€");
-  EXPECT_EQ(stream.add(262), "");
-  EXPECT_EQ(stream.finish(), "");
 }
 
 }  // namespace

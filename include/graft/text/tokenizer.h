@@ -1,7 +1,8 @@
 #pragma once
-// Text to token ids and back, as Hugging Face's `tokenizers` does it (the oracle), for every tokenizer.json that graft's families use,
-// and for a GGUF's byte-level vocabulary. Goals: ids equal the oracle's on any input; anything not implemented is refused by name when
-// the tokenizer is loaded; bounded time and memory on hostile text. Non-goals: training tokenizers.
+// Text to token ids and back, as Hugging Face's `tokenizers` does it (the oracle), for every tokenizer.json that graft's families
+// use, and for a GGUF's byte-level vocabulary. Goals: ids equal the oracle's on any input; anything not implemented is refused by name
+// when the tokenizer is loaded; bounded time and memory on hostile text. Non-goals: training tokenizers; tokenizer.json's truncation
+// and padding (the data pass cuts and pads).
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -24,18 +25,20 @@ struct TextRange {
 
 struct Encoding {
   std::vector<int32_t> ids;
-  std::vector<TextRange> offsets;  // of each token, in bytes of the input; empty ranges for tokens that a post-processor added
+  /// Of each token, in bytes of the input, white space included; empty ranges for tokens that a post-processor added.
+  std::vector<TextRange> offsets;
 };
 
 struct EncodeOptions {
-  bool add_special_tokens = false;        // run the post-processor (BOS, EOS ...)
-  bool parse_special = true;              // added tokens with special: true are recognised in the text ...
-  std::span<const TextRange> literal{};   // ... but never where they touch one of these ranges (what a user wrote); sorted, disjoint
+  bool add_special_tokens = false;  // run the post-processor (BOS, EOS ...)
+  bool parse_special = true;        // added tokens with special: true are recognised in the text ...
+  /// ... but never where they touch one of these ranges (what a user wrote); sorted, disjoint.
+  std::span<const TextRange> literal{};
 };
 
 class Tokenizer {
  public:
-  /// From tokenizer.json's text. `config` is tokenizer_config.json (bos_token, eos_token, pad_token, add_bos_token ...), may be null.
+  /// From tokenizer.json's text. `config` is tokenizer_config.json (bos_token, eos_token, pad_token, add_bos_token ...) or null.
   static Tokenizer from_json(std::string_view tokenizer_json, const Json& config = nullptr);
   /// From a GGUF's tokenizer.ggml.* keys (model `gpt2`: byte-level BPE; the pre-tokenizer's regex by tokenizer.ggml.pre).
   static Tokenizer from_gguf(const GgufFile& file);
