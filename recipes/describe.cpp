@@ -101,8 +101,7 @@ std::string inspect(const std::string& path, bool tensors) {
 
 std::string show_samples(const Job& job, int64_t count, const Log& log) {
   const Base base = open_base(job.model);
-  const PreparedData data = prepare_data(job.data, base.tokenizer, base.chat ? &*base.chat : nullptr,
-                                         base.files->config().at("vocab_size").get<int64_t>(), cache_folder() / "data", log);
+  const PreparedData data = prepare_for(base, job.data, log);
   std::string text;
   for (int64_t i = 0; i < std::min(count, data.train.size()); ++i) {
     const SampleView sample = data.train.sample(i);
@@ -132,12 +131,11 @@ DataOptions held_out_data(const std::string& run) {
 std::string evaluate_target(const Target& target, const DataOptions& options, const std::string& device, const std::string& dtype,
                             int64_t batch_size, const Log& log, std::stop_token stop) {
   Speaker speaker = open_speaker(target, device, dtype, log, stop);
-  const ChatTemplate* chat = speaker.base.chat ? &*speaker.base.chat : nullptr;
-  const PreparedData data = prepare_data(options, speaker.base.tokenizer, chat, speaker.model->vocab_size(), cache_folder() / "data", log, stop);
+  const PreparedData data = prepare_for(speaker.base, options, log, stop);
   const EvalReport report = evaluate_loss(*speaker.model, speaker.adapter, data.train, batch_size, stop);
   std::string text = fmt::format("{}\n  samples {}  target tokens {}\n  loss {:.5f}  perplexity {:.4f}  token accuracy {:.2f} %\n", target.what,
                                  report.samples, report.targets, report.loss, report.perplexity, 100 * report.token_accuracy);
-  const auto prompts = read_prompts(options.train, options, speaker.base.tokenizer, chat);
+  const auto prompts = read_prompts(options.train, options, speaker.base.tokenizer, chat_or_null(speaker.base));
   if (const auto labels = find_labels(prompts); !labels.empty())
     text += fmt::format("  accuracy {:.2f} % of {} samples, {} labels\n",
                         100 * label_accuracy(*speaker.model, speaker.adapter, prompts, labels, batch_size, stop), prompts.size(), labels.size());

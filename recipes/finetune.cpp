@@ -62,7 +62,7 @@ std::function<EvalReport()> make_evaluation(LanguageModel& model, const Job& job
                                             const Log& log, std::stop_token stop) {
   if (!data.val) return {};
   std::vector<PromptSample> prompts;
-  if (!job.data.val.empty()) prompts = read_prompts(job.data.val, job.data, base.tokenizer, base.chat ? &*base.chat : nullptr);
+  if (!job.data.val.empty()) prompts = read_prompts(job.data.val, job.data, base.tokenizer, chat_or_null(base));
   const auto labels = find_labels(prompts);
   if (!labels.empty()) log.info("held-out data has {} labels: accuracy is judged by their log-likelihood", labels.size());
   return [&model, job, val = *data.val, prompts, labels, stop] {
@@ -97,8 +97,7 @@ void train_job(const Job& job, const std::optional<Checkpoint>& checkpoint, cons
   warn_unusual_rate(job, log);
   Base base = open_base(job.model);
   target_sites(*outline_model(*base.files), job.adapter);   // everything that can be wrong with the adapter, before the data is read
-  const PreparedData data = prepare_data(job.data, base.tokenizer, base.chat ? &*base.chat : nullptr,
-                                         base.files->config().at("vocab_size").get<int64_t>(), cache_folder() / "data", log, stop);
+  const PreparedData data = prepare_for(base, job.data, log, stop);
   const auto model = load_model(*base.files, device, dtype, log, stop);
   graft_for(*model, job, log);
   const auto method = make_method(job.adapter);

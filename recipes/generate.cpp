@@ -56,7 +56,7 @@ std::string answer(Speaker& speaker, const std::vector<int32_t>& prompt, const G
 
 int64_t answer_file(Speaker& speaker, const DataOptions& data, const std::filesystem::path& out, int64_t batch_size,
                     const GenerateOptions& options, const Log& log, std::stop_token stop) {
-  const auto samples = read_prompts(data.train, data, speaker.base.tokenizer, speaker.base.chat ? &*speaker.base.chat : nullptr);
+  const auto samples = read_prompts(data.train, data, speaker.base.tokenizer, chat_or_null(speaker.base));
   const int64_t done = keep_complete_lines(out), total = static_cast<int64_t>(samples.size());
   if (done > 0) log.info("{}: {} of {} samples are answered already", out.string(), done, total);
   std::ofstream file(out, std::ios::app);

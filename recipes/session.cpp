@@ -48,6 +48,13 @@ Base open_base(const ModelOptions& options) {
   return base;
 }
 
+const ChatTemplate* chat_or_null(const Base& base) { return base.chat ? &*base.chat : nullptr; }
+
+PreparedData prepare_for(const Base& base, const DataOptions& options, const Log& log, std::stop_token stop) {
+  return prepare_data(options, base.tokenizer, chat_or_null(base), base.files->config().at("vocab_size").get<int64_t>(),
+                      cache_folder() / "data", log, std::move(stop));
+}
+
 std::optional<int32_t> end_of_turn(const Base& base) {
   if (!base.chat) return std::nullopt;
   Conversation conversation;

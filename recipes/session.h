@@ -20,6 +20,11 @@ struct Base {
   std::optional<ChatTemplate> chat;
 };
 
+/// What the data pass takes: the template, or null where the model has none.
+const ChatTemplate* chat_or_null(const Base& base);
+/// The job's data as this base's ids, from the cache of this machine where it is there.
+PreparedData prepare_for(const Base& base, const DataOptions& options, const Log& log, std::stop_token stop = {});
+
 /// Opens the files and reads tokenizer and template; no weights yet.
 Base open_base(const ModelOptions& options);
 

@@ -118,7 +118,7 @@ sanitizers() {
   esac
 }
 fuzz() {
-  tests/fuzz/run.sh "${FUZZ_SECONDS:-300}" | while IFS= read -r row; do printf '%s\n' "$row"; done | tee -a "$out"
+  tests/fuzz/run.sh "${FUZZ_SECONDS:-300}" | tee -a "$out"
   [[ ${PIPESTATUS[0]} == 0 ]] || short=1
 }
 field() { "$python" -c 'import json, sys; print(json.loads(sys.argv[1])[sys.argv[2]])' "$1" "$2"; }
