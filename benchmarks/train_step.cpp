@@ -47,7 +47,7 @@ int main(int argc, char** argv) {
     const int64_t rows = std::atoll(argv[2]), columns = std::atoll(argv[3]), steps = argc > 6 ? std::atoll(argv[6]) : 6;
     const at::Device device = device_from_name(argv[5]);
     const at::ScalarType dtype = dtype_from_name(argv[4], device);
-    const auto model = path.ends_with(".json") ? random_model(read_json(path), device, dtype, 1) : load_model(*open_model_files(path), device, dtype);
+    const auto model = path.ends_with(".json") ? random_model(read_json(path), {device, dtype, {}}, 1) : load_model(*open_model_files(path), {device, dtype, {}});
     AdapterOptions options;
     options.options = LoraOptions{.rank = 16, .alpha = 32};
     graft_adapter(*model, "default", options, 1);

@@ -2,14 +2,15 @@
 
 #include <ATen/ATen.h>
 
-#include <set>
 
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
 #include "graft/io/atomic_file.h"
 #include "graft/io/safetensors.h"
 #include "graft/io/tensors.h"
+#include "graft/models/quantized_files.h"
 #include "graft/peft/adapter_file.h"
+#include "model_writer.h"
 
 namespace graft {
 namespace {
@@ -48,47 +49,6 @@ std::vector<Shard> plan_shards(const ModelFiles& files, const std::vector<std::s
   return shards;
 }
 
-/// One tensor of the merged model, rounded once.
-class Merger {
- public:
-  Merger(const Target& target, const ModelFiles& files, const Log& log) : files_(files), outline_(outline_model(files)) {
-    adapter_ = seat_target(*outline_, target, log);
-  }
-  bool unties_head() const { return outline_->tied_head() && outline_->head().adapter(adapter_); }
-  bool tied() const { return outline_->tied_head(); }
-
-  Tensor tensor(const std::string& name, at::ScalarType dtype, MergeReport& report) {
-    const bool untied_copy = name == "lm_head.weight" && outline_->tied_head();
-    const std::string stored = untied_copy ? "model.embed_tokens.weight" : name;
-    const size_t dot = name.rfind('.');
-    const Site* site = outline_->find_site(name.substr(0, dot));
-    const auto adapter = site && !adapter_.empty() && name.ends_with(".weight") ? site->adapter(adapter_) : nullptr;
-    ++report.tensors;
-    if (!adapter) return files_.read(stored, dtype);
-    const Tensor base = files_.read(stored, at::kFloat);
-    const auto merged = adapter->merged({base, Tensor()});
-    check(merged.has_value(), "{}: this adapter cannot be merged", name);
-    check(at::isfinite(merged->weight).all().item<bool>(), "{}: the merged tensor is not finite; nothing was written", name);
-    const Tensor rounded = merged->weight.to(dtype);
-    changed_ = changed_ || !at::equal(rounded, base.to(dtype));
-    nonzero_ = nonzero_ || !at::equal(merged->weight, base);
-    ++report.merged;
-    return rounded;
-  }
-
-  /// An adapter that is not zero must have changed something that is stored.
-  void check_effect() const {
-    check(changed_ || !nonzero_, "the adapter is not zero, but no stored value changed: it is too small for this dtype; export in fp32");
-  }
-  bool changed() const { return changed_; }
-
- private:
-  const ModelFiles& files_;
-  std::shared_ptr<LanguageModel> outline_;
-  std::string adapter_;
-  bool changed_ = false, nonzero_ = false;
-};
-
 Json merged_config(const Base& base, at::ScalarType dtype, bool untied, const Log& log) {
   Json config = base.files->config();
   config.erase("quantization_config");
@@ -105,22 +65,6 @@ Json merged_config(const Base& base, at::ScalarType dtype, bool untied, const Lo
   return config;
 }
 
-void write_text_files(const fs::path& folder, const Base& base, const Json& config) {
-  write_file(folder / "config.json", config.dump(2) + "\n");
-  Json generation = base.files->generation_config();
-  if (!generation.is_object()) generation = Json::object();
-  for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"})
-    if (config.contains(key) && !config[key].is_null()) generation[key] = config[key];
-  write_file(folder / "generation_config.json", generation.dump(2) + "\n");
-  write_file(folder / "tokenizer.json", base.tokenizer.to_json());
-  Json tokenizer = base.tokenizer.config();
-  if (!base.template_source.empty()) {
-    tokenizer["chat_template"] = base.template_source;
-    write_file(folder / "chat_template.jinja", base.template_source);
-  }
-  write_file(folder / "tokenizer_config.json", tokenizer.dump(2) + "\n");
-}
-
 void write_weights(const fs::path& folder, Merger& merger, const std::vector<Shard>& shards, at::ScalarType dtype, MergeReport& report,
                    const std::stop_token& stop) {
   Json map = Json::object();
@@ -130,7 +74,7 @@ void write_weights(const fs::path& folder, Merger& merger, const std::vector<Sha
     SafetensorsWriter out(folder / name, shards[i].entries, {{"format", "pt"}});
     for (const auto& entry : shards[i].entries) {
       if (stop.stop_requested()) throw Stopped("stopped while exporting; nothing was written");
-      out.write(entry.name, bytes_of(merger.tensor(entry.name, dtype, report).contiguous()));
+      out.write(entry.name, bytes_of(merger.tensor(entry.name, dtype).contiguous()));
       map[entry.name] = name;
     }
     out.finish();
@@ -141,10 +85,21 @@ void write_weights(const fs::path& folder, Merger& merger, const std::vector<Sha
     write_file(folder / "model.safetensors.index.json", Json{{"metadata", {{"total_size", total}}}, {"weight_map", map}}.dump(2) + "\n");
 }
 
+/// Codes and constants have sizes that only quantising tells: a file's tensors are held until it is full.
+void write_quantized_weights(const fs::path& folder, Merger& merger, const std::vector<std::string>& names, at::ScalarType dtype, int64_t limit, MergeReport& report,
+                             const std::stop_token& stop) {
+  ShardedWriter out(folder, limit);
+  for (const auto& name : names) {
+    if (stop.stop_requested()) throw Stopped("stopped while exporting; nothing was written");
+    out.add(merger.scheme(name) ? file_tensors(name, merger.quantized(name), dtype) : TensorMap{{name, merger.tensor(name, dtype)}});
+  }
+  report.shards = out.finish();
+}
+
 Tensor sample_logits(const ModelFiles& files, const Target* target, const std::vector<int32_t>& ids, at::ScalarType dtype, const Log& log,
                      const std::stop_token& stop) {
   at::NoGradGuard no_grad;
-  const auto model = load_model(files, at::kCPU, dtype, {}, stop);
+  const auto model = load_model(files, {at::kCPU, dtype, target ? target->quantization : QuantizationOptions{}}, {}, stop);
   Batch batch;
   batch.ids = at::tensor(std::vector<int64_t>(ids.begin(), ids.end()), at::kLong).unsqueeze(0);
   batch.positions = at::arange(batch.ids.size(1), at::kLong).unsqueeze(0);
@@ -160,42 +115,63 @@ void verify(const Target& target, const Base& base, const fs::path& merged, at::
   const at::ScalarType compute = small || dtype == at::kHalf ? at::kFloat : dtype;
   const Tensor live = sample_logits(*base.files, &target, ids, compute, {}, stop);
   const Tensor stored = sample_logits(*open_folder_files(merged.string()), nullptr, ids, compute, {}, stop);
-  report.largest_difference = (live - stored).abs().max().item<double>();
+  const Tensor difference = (live - stored).abs();
+  report.largest_difference = difference.max().item<double>();
+  report.mean_difference = difference.mean().item<double>();
+  const Tensor log_p = at::log_softmax(live, -1), log_q = at::log_softmax(stored, -1);
+  report.kl = (log_p.exp() * (log_p - log_q)).sum(-1).mean().item<double>();
   report.argmax_agreement = live.argmax(-1).eq(stored.argmax(-1)).to(at::kDouble).mean().item<double>();
+}
+
+std::vector<std::string> names_with_scheme(const Merger& merger, std::vector<std::string> names) {
+  std::erase_if(names, [&](const std::string& name) { return !merger.scheme(name); });
+  return names;
+}
+
+void report_merge(const MergeReport& report, const Merger& merger, const Target& target, const fs::path& out, const MergeOptions& options, at::ScalarType dtype,
+                  const Log& log) {
+  log.info("merged {} of {} tensors of {} into {} ({}, {} file(s))", report.merged, report.tensors, target.what, out.string(),
+           options.into == MergeInto::requantized ? "quantised again" : dtype_to_name(dtype), report.shards);
+  if (options.into == MergeInto::original) log.info("merged into the file's own weights; the adapter was trained on their quantised values, so results differ from the run's");
+  if (!merger.survived().empty()) {
+    const auto by_share = [](const auto& a, const auto& b) { return a.second < b.second; };
+    const auto [worst, best] = std::minmax_element(merger.survived().begin(), merger.survived().end(), by_share);
+    double mean = 0;
+    for (const auto& [module, share] : merger.survived()) mean += share / static_cast<double>(merger.survived().size());
+    log.info("of the update, quantising again left {:.1f} % on average; least {:.1f} % ({}), most {:.1f} % ({})", 100 * mean, 100 * worst->second, worst->first,
+             100 * best->second, best->first);
+  }
+  if (options.verify)
+    log.info("against the live model on sample text: a logit differs by at most {:.2g}, {:.2g} on average; KL divergence {:.2g}; same likeliest token at {:.1f} % of positions",
+             report.largest_difference, report.mean_difference, report.kl, 100 * report.argmax_agreement);
 }
 
 }  // namespace
 
 MergeReport export_merged(const Target& target, const fs::path& out, const MergeOptions& options, const Log& log, std::stop_token stop) {
-  require(!fs::exists(out) || (fs::is_directory(out) && fs::is_empty(out)), "{} exists and is not an empty folder", out.string());
   const Base base = open_base(target.model);
   const at::ScalarType dtype = export_dtype(options.dtype, *base.files);
-  Merger merger(target, *base.files, {});
+  Merger merger(target, *base.files, options.into);
   std::vector<std::string> names = base.files->tensor_names();
   if (merger.tied()) std::erase(names, "lm_head.weight");
   if (merger.unties_head()) names.push_back("lm_head.weight");
-  const fs::path full = fs::absolute(out), aside = full.parent_path() / ("." + full.filename().string() + ".writing");
   MergeReport report;
-  try {
-    fs::remove_all(aside);
-    fs::create_directories(aside);
-    write_text_files(aside, base, merged_config(base, dtype, merger.unties_head(), log));
-    write_weights(aside, merger, plan_shards(*base.files, names, dtype, options.max_shard_bytes), dtype, report, stop);
+  write_folder_aside(out, [&](const fs::path& aside) {
+    Json config = merged_config(base, dtype, merger.unties_head(), log);
+    if (options.into == MergeInto::requantized) {
+      const std::string first = names_with_scheme(merger, names).front();
+      config["quantization_config"] = quantization_config(*merger.scheme(first), dtype, target.quantization.skip_modules);
+      write_quantized_weights(aside, merger, names, dtype, options.max_shard_bytes, report, stop);
+    } else {
+      write_weights(aside, merger, plan_shards(*base.files, names, dtype, options.max_shard_bytes), dtype, report, stop);
+    }
+    write_text_files(aside, base, config);
+    if (!merger.survived().empty()) write_file(aside / "merge_report.json", Json{{"update_left", merger.survived()}}.dump(2) + "\n");
     merger.check_effect();
     if (options.verify) verify(target, base, aside, dtype, report, stop);
-    fs::remove(full);   // an empty folder
-    fs::rename(aside, full);
-    sync_folder(full.parent_path());
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove_all(aside, ignored);
-    throw;
-  }
-  log.info("merged {} of {} tensors of {} into {} ({}, {} file(s))", report.merged, report.tensors, target.what, out.string(),
-           dtype_to_name(dtype), report.shards);
-  if (options.verify)
-    log.info("against the live adapter on sample text: largest difference of a logit {:.2g}, same likeliest token at {:.1f} % of positions",
-             report.largest_difference, 100 * report.argmax_agreement);
+  });
+  report.tensors = merger.tensors(), report.merged = merger.merged();
+  report_merge(report, merger, target, out, options, dtype, log);
   return report;
 }
 

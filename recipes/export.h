@@ -5,6 +5,7 @@
 #include <string>
 
 #include "graft/core/log.h"
+#include "merge.h"
 #include "session.h"
 
 namespace graft {
@@ -12,12 +13,14 @@ namespace graft {
 struct MergeOptions {
   std::string dtype = "auto";              // of the stored tensors; auto: bf16, or the base's own where that is fp16 or fp32
   int64_t max_shard_bytes = int64_t{5} << 30;
-  bool verify = true;                      // compare with the live adapter on sample text
+  MergeInto into = MergeInto::dequantized; // of a quantised base
+  bool verify = true;                      // compare with the live model on sample text
 };
 
 struct MergeReport {
   int64_t tensors = 0, merged = 0, shards = 0;
-  double largest_difference = 0;           // of logits, merged against live
+  double largest_difference = 0, mean_difference = 0;   // of logits, merged against live
+  double kl = 0;                           // nats a token, of live from merged
   double argmax_agreement = 1;             // share of positions
 };
 

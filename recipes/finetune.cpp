@@ -10,6 +10,7 @@
 #include "graft/core/runtime.h"
 #include "graft/io/atomic_file.h"
 #include "graft/peft/adapter_file.h"
+#include "graft/peft/qat.h"
 #include "graft/report/metrics.h"
 #include "graft/train/evaluate.h"
 #include "graft/train/trainer.h"
@@ -76,9 +77,11 @@ std::function<EvalReport()> make_evaluation(LanguageModel& model, const Job& job
 
 void graft_for(LanguageModel& model, const Job& job, const Log& log) {
   graft_adapter(model, "default", job.adapter, job.train.seed, log);
-  if (job.adapter.init_from.empty()) return;
-  load_parameters(model, "default", read_adapter_tensors(job.adapter.init_from), job.adapter.init_from);
-  log.info("the adapter starts from {}", job.adapter.init_from);
+  if (!job.adapter.init_from.empty()) {
+    load_parameters(model, "default", read_adapter_tensors(job.adapter.init_from), job.adapter.init_from);
+    log.info("the adapter starts from {}", job.adapter.init_from);
+  }
+  add_fake_quantization(model, "default", job.quantization, log);
 }
 
 void warn_unusual_rate(const Job& job, const Log& log) {
@@ -98,7 +101,7 @@ void train_job(const Job& job, const std::optional<Checkpoint>& checkpoint, cons
   Base base = open_base(job.model);
   target_sites(*outline_model(*base.files), job.adapter);   // everything that can be wrong with the adapter, before the data is read
   const PreparedData data = prepare_for(base, job.data, log, stop);
-  const auto model = load_model(*base.files, device, dtype, log, stop);
+  const auto model = load_model(*base.files, {device, dtype, job.quantization}, log, stop);
   graft_for(*model, job, log);
   const auto method = make_method(job.adapter);
   const Json facts = facts_of(base, data.train, device, dtype);

@@ -18,6 +18,10 @@ void check_job(const Job& job) {
   if (!job.output_dir.empty() && std::filesystem::exists(job.output_dir) && !std::filesystem::is_directory(job.output_dir))
     errors.add("output_dir {} is a file", job.output_dir);
   errors.guard([&] { device_from_name(job.device); });
+  errors.guard([&] { scheme_of(job.quantization); });
+  errors.guard([&] { scheme_of(job.quantization.qat); });
+  if (const auto* lora = std::get_if<LoraOptions>(&job.adapter.options); lora && lora->dropout > 0 && job.quantization.qat.format != "none")
+    errors.add("adapter.dropout {}: quantization.qat rounds weight and update together, which dropout would part; set it to 0", lora->dropout);
   errors.raise("the job cannot run:");
 }
 

@@ -6,6 +6,7 @@
 #include "graft/data/dataset.h"
 #include "graft/models/generate.h"
 #include "graft/peft/adapter_options.h"
+#include "graft/quant/options.h"
 #include "graft/train/options.h"
 
 namespace graft {
@@ -21,6 +22,7 @@ struct ModelOptions {
 
 struct Job {
   ModelOptions model;
+  QuantizationOptions quantization;
   AdapterOptions adapter;
   DataOptions data;
   TrainOptions train;
@@ -30,6 +32,7 @@ struct Job {
   std::string output_dir;
   void visit(auto& v) {
     v("model", model, "the base");
+    v("quantization", quantization, "how the frozen base is kept; without it in 16 or 32 bits");
     v("adapter", adapter, "what is grafted onto it");
     v("data", data, "what it learns from");
     v("train", train, "how it learns");

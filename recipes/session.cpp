@@ -5,7 +5,9 @@
 
 #include "graft/config/yaml.h"
 #include "graft/core/error.h"
+#include "graft/core/runtime.h"
 #include "graft/peft/adapter_file.h"
+#include "graft/peft/qat.h"
 #include "graft/train/checkpoint.h"
 
 namespace graft {
@@ -107,8 +109,11 @@ Target open_target(const std::string& path, const std::string& adapter_folder, c
   const CheckpointFolder checkpoints(fs::path(path) / "checkpoints", log);
   const int64_t step = chosen_step(checkpoints, checkpoint.empty() ? "last" : checkpoint, path);
   target.model = job.model;
+  target.quantization = job.quantization;
   target.adapter = job.adapter;
-  target.values = parameter_values(checkpoints.read(step).adapter, checkpoints.path(step).string());
+  const Checkpoint read = checkpoints.read(step);
+  target.dtype = dtype_from_name(read.facts.value("dtype", std::string("fp32")), at::kCUDA);
+  target.values = parameter_values(read.adapter, checkpoints.path(step).string());
   target.what = fmt::format("{}, step {}", path, step);
   return target;
 }
@@ -117,6 +122,7 @@ std::string seat_target(LanguageModel& model, const Target& target, const Log& l
   if (!target.adapter) return "";
   graft_adapter(model, "default", *target.adapter, 0, log);
   load_parameters(model, "default", target.values, target.what);
+  if (!model.sites().front()->weight()->device().is_meta()) add_fake_quantization(model, "default", target.quantization, log);
   return "default";
 }
 

@@ -43,14 +43,17 @@ Job read_run_job(const std::filesystem::path& run);
 /// What the verbs that use a trained model take: a run's folder, or a model with an optional adapter folder.
 struct Target {
   ModelOptions model;
+  QuantizationOptions quantization;        // of the base that the adapter was trained on
   std::optional<AdapterOptions> adapter;
+  std::optional<at::ScalarType> dtype;     // of a run: that it computed in
   TensorMap values;                       // the adapter's, by load_parameters' names
   std::string what;                       // for messages: "runs/x, step 40"
 };
 /// `checkpoint`: "last", "best" or a step; only for runs.
 Target open_target(const std::string& path, const std::string& adapter_folder, const std::string& checkpoint, const Log& log);
 
-/// Seats the target's adapter in its model as "default"; returns the name to use ("" without one).
+/// Seats the target's adapter in its model as "default", as it was trained (an outline gets no fake quantisation); returns the name to
+/// use ("" without one).
 std::string seat_target(LanguageModel& model, const Target& target, const Log& log);
 
 }  // namespace graft

@@ -19,6 +19,7 @@ class FolderFiles : public ModelFiles {
   bool contains(const std::string& name) const override { return folder_.contains(name); }
   std::vector<int64_t> shape(const std::string& name) const override { return folder_.tensor(name).shape; }
   Tensor read(const std::string& name, at::ScalarType dtype) const override { return to_tensor(folder_.tensor(name), dtype); }
+  at::ScalarType stored_dtype(const std::string& name) const override { return scalar_type(folder_.tensor(name).dtype); }
   Tokenizer tokenizer() const override {
     const auto text = folder_.tokenizer_json();
     require(text.has_value(), "{}: has no tokenizer.json (a tokenizer.model alone is not read; save it again with transformers' fast tokenizer)",
@@ -40,12 +41,17 @@ class FolderFiles : public ModelFiles {
 
 }  // namespace
 
-std::unique_ptr<ModelFiles> open_folder_files(const std::string& folder) { return std::make_unique<FolderFiles>(folder); }
+std::unique_ptr<ModelFiles> open_folder_files(const std::string& folder) {
+  auto files = std::make_unique<FolderFiles>(folder);
+  return files->config().contains("quantization_config") ? open_quantized_files(std::move(files)) : std::move(files);
+}
 
 std::unique_ptr<ModelFiles> open_model_files(const std::string& path) {
   const auto found = resolve_model(path);
   return found.extension() == ".gguf" ? open_gguf_files(found.string()) : open_folder_files(found.string());
 }
+
+QuantizedTensor ModelFiles::read_quantized(const std::string& name) const { fail("{}: {} is not quantised", where(), name); }
 
 uint64_t ModelFiles::fingerprint() const {
   Hash hash;

@@ -65,6 +65,7 @@ class GgufFiles : public ModelFiles {
     return bytes;
   }
 
+  at::ScalarType stored_dtype(const std::string&) const override { return at::kFloat; }
   Tensor read(const std::string& name, at::ScalarType dtype) const override {
     const GgufTensor& stored = file_.tensor(gguf_names_.at(name));
     Tensor values = at::empty(stored.shape, at::kFloat);

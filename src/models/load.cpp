@@ -7,6 +7,7 @@
 
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
+#include "graft/quant/quantized_weight.h"
 
 namespace graft {
 namespace {
@@ -38,34 +39,52 @@ class CheckingSource : public TensorSource {
   ErrorList errors_;
 };
 
+/// A tensor's module: model.layers.0.mlp.up_proj of model.layers.0.mlp.up_proj.weight.
+std::string module_of(const std::string& name) { return name.substr(0, name.rfind('.')); }
+
 class FilesSource : public TensorSource {
  public:
-  FilesSource(const ModelFiles& files, at::Device device, at::ScalarType dtype, std::stop_token stop)
-      : files_(files), device_(device), dtype_(dtype), stop_(std::move(stop)) {}
+  FilesSource(const ModelFiles& files, const LoadOptions& options, std::stop_token stop) : files_(files), options_(options), stop_(std::move(stop)) {}
 
   Tensor take(const std::string& name, at::IntArrayRef) override {
     if (stop_.stop_requested()) throw Stopped("stopped while loading the model; nothing was changed");
-    return files_.read(name, dtype_).to(device_);
+    return files_.read(name, options_.dtype).to(options_.device);
+  }
+  std::shared_ptr<Weight> take_weight(const std::string& name, at::IntArrayRef shape) override {
+    const auto scheme = storage_of(files_, options_.quantization, module_of(name));
+    if (!scheme) return std::make_shared<DenseWeight>(take(name, shape));
+    if (stop_.stop_requested()) throw Stopped("stopped while loading the model; nothing was changed");
+    if (files_.stored_scheme(name)) return std::make_shared<QuantizedWeight>(files_.read_quantized(name).to(options_.device), options_.dtype);
+    return make_weight(files_.read(name, files_.stored_dtype(name)).to(options_.device), scheme, options_.dtype, name);
   }
 
  private:
   const ModelFiles& files_;
-  at::Device device_;
-  at::ScalarType dtype_;
+  LoadOptions options_;
   std::stop_token stop_;
 };
 
 class RandomSource : public TensorSource {
  public:
-  RandomSource(at::Device device, at::ScalarType dtype, uint64_t seed) : device_(device), dtype_(dtype), generator_(at::detail::createCPUGenerator(seed)) {}
-  Tensor take(const std::string& name, at::IntArrayRef shape) override {
-    if (name.find("norm") != std::string::npos) return at::ones(shape, at::TensorOptions(dtype_).device(device_));
-    return at::empty(shape, at::kFloat).normal_(0, 0.02, generator_).to(dtype_).to(device_);
+  RandomSource(const LoadOptions& options, uint64_t seed)
+      : options_(options),
+        generator_(options.device.is_cuda() ? at::globalContext().defaultGenerator(options.device).clone() : at::detail::createCPUGenerator(seed)) {
+    generator_.set_current_seed(seed);
+  }
+  Tensor take(const std::string& name, at::IntArrayRef shape) override { return values(name, shape).to(options_.dtype); }
+  std::shared_ptr<Weight> take_weight(const std::string& name, at::IntArrayRef shape) override {
+    const Tensor x = values(name, shape);
+    const auto scheme = scheme_for(options_.quantization, module_of(name));
+    return make_weight(options_.device.is_cuda() ? x.to(options_.dtype) : x, scheme, options_.dtype, name);
   }
 
  private:
-  at::Device device_;
-  at::ScalarType dtype_;
+  Tensor values(const std::string& name, at::IntArrayRef shape) {
+    const auto options = at::TensorOptions(at::kFloat).device(options_.device);
+    if (name.find("norm") != std::string::npos) return at::ones(shape, options);
+    return at::empty(shape, options).normal_(0, 0.02, generator_);
+  }
+  LoadOptions options_;
   at::Generator generator_;
 };
 
@@ -79,22 +98,34 @@ std::shared_ptr<LanguageModel> outline_model(const ModelFiles& files) {
   return outline;
 }
 
-std::shared_ptr<LanguageModel> load_model(const ModelFiles& files, at::Device device, at::ScalarType dtype, const Log& log,
-                                          std::stop_token stop) {
+std::optional<Scheme> storage_of(const ModelFiles& files, const QuantizationOptions& options, const std::string& path) {
+  const auto asked = scheme_for(options, path);
+  const std::string name = path + ".weight";
+  const auto stored = files.contains(name) ? files.stored_scheme(name) : std::nullopt;
+  if (!stored) return asked;
+  require(!asked || *asked == *stored, "{}: {} is stored as {}; quantization asks for {}: leave the section out, or name that format", files.where(), path,
+          describe(*stored), describe(*asked));
+  return stored;
+}
+
+std::shared_ptr<LanguageModel> load_model(const ModelFiles& files, const LoadOptions& options, const Log& log, std::stop_token stop) {
   at::NoGradGuard no_grad;
+  scheme_of(options.quantization);   // refused here, not half way
   const Family& family = family_of(files.config());
   const DecoderShape shape = family.shape(files.config());
   outline_model(files);   // checks everything before the first weight is read
-  FilesSource source(files, device, dtype, std::move(stop));
+  FilesSource source(files, options, std::move(stop));
   auto model = std::make_shared<Decoder>(shape, source);
-  log.info("loaded {} ({}): {} layers of {}, vocabulary {}, {} on {}", files.where(), family.name, shape.layers, shape.hidden_size,
-           shape.vocab_size, dtype_to_name(dtype), device.str());
+  std::string storage;
+  if (const auto scheme = storage_of(files, options.quantization, model->sites().at(2)->path())) storage = fmt::format(", base kept as {}", describe(*scheme));
+  log.info("loaded {} ({}): {} layers of {}, vocabulary {}, {} on {}{}", files.where(), family.name, shape.layers, shape.hidden_size,
+           shape.vocab_size, dtype_to_name(options.dtype), options.device.str(), storage);
   return model;
 }
 
-std::shared_ptr<LanguageModel> random_model(const Json& config, at::Device device, at::ScalarType dtype, uint64_t seed) {
+std::shared_ptr<LanguageModel> random_model(const Json& config, const LoadOptions& options, uint64_t seed) {
   at::NoGradGuard no_grad;
-  RandomSource source(device, dtype, seed);
+  RandomSource source(options, seed);
   return std::make_shared<Decoder>(family_of(config).shape(config), source);
 }
 

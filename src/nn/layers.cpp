@@ -5,7 +5,7 @@
 namespace graft {
 
 Linear::Linear(TensorSource& source, const std::string& path, int64_t in, int64_t out, bool bias) : Site(path, SiteKind::linear) {
-  weight_ = register_module("weight", std::make_shared<DenseWeight>(source.take(path + ".weight", {out, in})));
+  weight_ = register_module("weight", source.take_weight(path + ".weight", {out, in}));
   if (bias) bias_ = register_buffer("bias", source.take(path + ".bias", {out}));
 }
 
@@ -17,7 +17,7 @@ Tensor Linear::frozen(const Tensor& x) const {
 }
 
 Embedding::Embedding(TensorSource& source, const std::string& path, int64_t count, int64_t dim) : Site(path, SiteKind::embedding) {
-  weight_ = register_module("weight", std::make_shared<DenseWeight>(source.take(path + ".weight", {count, dim})));
+  weight_ = register_module("weight", source.take_weight(path + ".weight", {count, dim}));
 }
 
 RmsNorm::RmsNorm(TensorSource& source, const std::string& path, int64_t dim, double eps) : Site(path, SiteKind::norm), eps_(eps) {

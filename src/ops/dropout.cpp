@@ -1,14 +1,11 @@
 #include "graft/ops/dropout.h"
 
-#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "rows.h"
+#include "graft/ops/launch.h"
 
 namespace graft {
 namespace {
-
-void* current_stream(const Tensor& x) { return c10::impl::VirtualGuardImpl(x.device().type()).getStream(x.device()).native_handle(); }
 
 Tensor masked(const Tensor& input, double p, kernels::DropoutKey key, const Tensor& segments, const Tensor& positions) {
   const Tensor x = input.contiguous();

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "rows.h"
+#include "graft/ops/launch.h"
 
 namespace graft {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "rows.h"
+#include "graft/ops/launch.h"
 
 namespace graft {
 namespace {

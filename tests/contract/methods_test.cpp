@@ -1,4 +1,4 @@
-// The contract of every method on every family: the tables are walked, so a new line in either runs all of this.
+// The contract of every method on every family and storage format: the tables are walked, so a new line in any runs all of this.
 #include <torch/csrc/autograd/autograd.h>
 
 #include "graft/core/error.h"
@@ -11,19 +11,25 @@ namespace graft::testing {
 namespace {
 
 struct Case {
-  std::string family, method;
+  std::string family, method, format;
 };
 
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (const Family* family : families())
-    for (const auto method : AdapterOptions::method_names()) all.push_back({std::string(family->name), std::string(method)});
+    for (const auto method : AdapterOptions::method_names())
+      for (const auto format : format_names()) all.push_back({std::string(family->name), std::string(method), std::string(format)});
   return all;
 }
 
 class Contract : public ::testing::TestWithParam<Case> {
  protected:
-  std::shared_ptr<LanguageModel> model(at::ScalarType dtype = at::kFloat) const { return random_model(tiny_config(GetParam().family), test_device(), dtype, 5); }
+  std::shared_ptr<LanguageModel> model(at::ScalarType dtype = at::kFloat) const {
+    QuantizationOptions quantization;
+    quantization.format = GetParam().format;
+    quantization.double_quantization = GetParam().format == "nf4";
+    return random_model(tiny_config(GetParam().family), {test_device(), dtype, quantization}, 5);
+  }
   AdapterOptions options() const {
     AdapterOptions options;
     options.method = GetParam().method;
@@ -188,7 +194,7 @@ TEST_P(Contract, MergeEqualsForwardAndLeavesTheBaseAlone) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Table, Contract, ::testing::ValuesIn(cases()),
-                         [](const auto& info) { return info.param.family + "_" + info.param.method; });
+                         [](const auto& info) { return info.param.family + "_" + info.param.method + "_" + info.param.format; });
 
 }  // namespace
 }  // namespace graft::testing

@@ -58,7 +58,7 @@ TEST(Config, WeightsThatDoNotFitAreAllNamed) {
   for (const char* key : {"use_sliding_window", "sliding_window", "max_window_layers", "layer_types"}) config.erase(key);
   std::ofstream(folder / "config.json") << config.dump();
   try {
-    load_model(*open_model_files(folder.path().string()), at::kCPU, at::kFloat);
+    load_model(*open_model_files(folder.path().string()), {});
     FAIL() << "loaded";
   } catch (const RequestError& e) {
     EXPECT_NE(std::string(e.what()).find("q_proj.bias"), std::string::npos) << e.what();

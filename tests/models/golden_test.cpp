@@ -11,7 +11,7 @@ namespace {
 class Golden : public ::testing::TestWithParam<const char*> {};
 
 std::shared_ptr<LanguageModel> load(const std::string& name, at::ScalarType dtype = at::kFloat) {
-  return load_model(*open_model_files(golden(name).string()), test_device(), dtype);
+  return load_model(*open_model_files(golden(name).string()), {test_device(), dtype, {}});
 }
 
 Batch batch_from(const TensorMap& reference) {

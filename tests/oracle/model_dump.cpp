@@ -25,7 +25,7 @@ std::string seat(LanguageModel& model, const char* folder) {
 
 void dump_logits(const std::string& path, const std::string& ids_file, const std::string& out, const char* adapter) {
   at::NoGradGuard no_grad;
-  const auto model = load_model(*open_model_files(path), at::kCPU, at::kFloat);
+  const auto model = load_model(*open_model_files(path), {});
   const std::string name = seat(*model, adapter);
   TensorMap tensors;
   for (const auto& ids : read_ids(ids_file)) {
@@ -41,7 +41,7 @@ void dump_logits(const std::string& path, const std::string& ids_file, const std
 
 void dump_greedy(const std::string& path, const std::string& ids_file, int64_t count, const std::string& out, const char* adapter) {
   const auto files = open_model_files(path);
-  const auto model = load_model(*files, at::kCPU, at::kFloat);
+  const auto model = load_model(*files, {});
   std::vector<int32_t> stop;
   if (const Json eos = files->config().value("eos_token_id", Json()); eos.is_number_integer()) stop.push_back(eos.get<int32_t>());
   GenerateOptions options;

@@ -27,7 +27,7 @@ TEST(Targets, FollowPeftsRule) {
 }
 
 std::vector<std::string> targets(AdapterOptions options, const char* family = "llama") {
-  const auto model = random_model(tiny_config(family), at::kCPU, at::kFloat, 1);
+  const auto model = random_model(tiny_config(family), {}, 1);
   std::vector<std::string> paths;
   for (const Site* site : target_sites(*model, options)) paths.push_back(site->path());
   return paths;
@@ -69,7 +69,7 @@ TEST(Targets, WhatMatchesNothingIsAnErrorWithTheNearestName) {
 }
 
 TEST(Lora, RankAndAlphaPatternsAndScale) {
-  const auto model = random_model(tiny_config("llama"), at::kCPU, at::kFloat, 1);
+  const auto model = random_model(tiny_config("llama"), {}, 1);
   AdapterOptions options;
   LoraOptions lora{.rank = 8, .alpha = 16};
   lora.rank_pattern = {{"q_proj", 2}};
@@ -93,7 +93,7 @@ TEST(AdapterFile, MissingAndUnexpectedTensorsAreBothNamed) {
   tensors.erase(gone);
   tensors["base_model.model.extra.lora_A.weight"] = at::zeros({1});
   save_tensors(file, tensors);
-  const auto model = load_model(*open_model_files(golden("llama").string()), at::kCPU, at::kFloat);
+  const auto model = load_model(*open_model_files(golden("llama").string()), {});
   try {
     load_adapter(*model, "a", folder.path());
     FAIL();
@@ -129,7 +129,7 @@ TEST(AdapterFile, FieldsThatWouldChangeTheResultAreRefused) {
 
 TEST(AdapterFile, ValuesThatAreNotFiniteAreNeverWrittenOrMerged) {
   TemporaryFolder folder;
-  const auto model = random_model(tiny_config("llama"), at::kCPU, at::kFloat, 1);
+  const auto model = random_model(tiny_config("llama"), {}, 1);
   graft_adapter(*model, "a", {}, 1);
   {
     at::NoGradGuard no_grad;

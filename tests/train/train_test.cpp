@@ -77,7 +77,7 @@ TEST(Schedule, RisesToOneAndNeverRisesAgain) {
 TEST(Training, HundredStepsEqualPeft) {
   const auto folder = golden("training");
   const Json steps = read_json(folder / "batches.json").at("steps"), expected = read_json(folder / "losses.json");
-  const auto model = load_model(*open_model_files(golden("tiny_chat").string()), test_device(), at::kFloat);
+  const auto model = load_model(*open_model_files(golden("tiny_chat").string()), {test_device(), at::kFloat, {}});
   load_adapter(*model, "default", folder / "init");
   std::vector<OptimizedParameter> list;
   for (const auto& [name, tensor] : parameters(*model, "default")) list.push_back({name, tensor});

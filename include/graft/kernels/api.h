@@ -50,4 +50,45 @@ void rope_cpu(const void* x, void* y, Real type, const float* cosine, const floa
 void swiglu_cpu(const void* gate, const void* up, void* y, Real type, int64_t count);
 void swiglu_backward_cpu(const void* grad, const void* gate, const void* up, void* dgate, void* dup, Real type, int64_t count);
 
+// --- Quantised weights --------------------------------------------------------------------------------------------------------
+// A tensor of `count` numbers in row-major order is cut into groups of `group` (the last may be short); a group shares its constants,
+// a number is a code. 4-bit codes lie two a byte, the first in the high half (an odd count pads with the code of zero).
+enum class Codec { int8_absmax, int8_zero_point, int4_affine, nf4, fp4, fp8, dynamic8 };   // what they mean: src/kernels/codecs.h
+constexpr int64_t nested_group = 256;           // scales that share a constant when they are quantised themselves
+const float* dynamic_map();                     // the 256 points of dynamic8, rising
+const float* code_points(Codec codec);          // the 16 points of nf4 or fp4
+
+struct Constants {
+  const float* scale = nullptr;                 // [groups]; null: doubly quantised, map[scale_codes] * nested_scale + offset
+  const uint8_t* scale_codes = nullptr;         // [groups]
+  const float* nested_scale = nullptr;          // [groups / nested_group]
+  const float* map = nullptr;                   // dynamic_map, on the device of the rest
+  float offset = 0;
+  const int8_t* zero = nullptr;                 // [groups], affine codecs only
+  int64_t group = 64;
+};
+struct Packed {
+  Codec codec = Codec::nf4;
+  const uint8_t* codes = nullptr;
+  int64_t count = 0, columns = 0;               // rows of `columns`
+  Constants constants;
+};
+/// Where a Packed goes: rows that lie `stride` elements apart, so that q, k, v fill one matrix.
+struct Destination {
+  void* out = nullptr;
+  int64_t stride = 0;
+};
+
+// codes of x [count]; needs constants.scale, not its doubly quantised form.
+void encode_cpu(Codec codec, const void* x, Real type, int64_t count, const Constants& constants, uint8_t* codes);
+void encode_cuda(Codec codec, const void* x, Real type, int64_t count, const Constants& constants, uint8_t* codes, void* stream);
+// numbers of rows [begin, end).
+void decode_cpu(const Packed& packed, const Destination& to, Real type, int64_t begin, int64_t end);
+constexpr int decode_limit = 4;                 // tensors in one launch
+void decode_cuda(const Packed* packed, const Destination* to, int tensors, Real type, void* stream);
+// y[o] = sum over i of W[o, i] x[i], in fp32, for rows [begin, end) of W. x: [columns], y: [rows]. 4-bit codecs.
+void matvec_cpu(const Packed& packed, const void* x, void* y, Real type, int64_t begin, int64_t end);
+// x: [vectors, columns], y: [vectors, rows]. Needs columns and groups that are multiples of 32.
+void matvec_cuda(const Packed& packed, const void* x, void* y, Real type, int64_t vectors, void* stream);
+
 }  // namespace graft::kernels

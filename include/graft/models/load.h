@@ -1,6 +1,7 @@
 #pragma once
 // From files to a model on a device: first everything is checked from the headers, then the weights come one tensor at a time.
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 
@@ -8,18 +9,28 @@
 #include "graft/models/family.h"
 #include "graft/models/model_files.h"
 #include "graft/nn/language_model.h"
+#include "graft/quant/options.h"
 
 namespace graft {
 
+struct LoadOptions {
+  at::Device device = at::kCPU;
+  at::ScalarType dtype = at::kFloat;        // that it computes in
+  QuantizationOptions quantization;         // how its matrices are kept
+};
+
 /// Builds the family's model from the files. RequestErrors (all at once): missing tensors, wrong shapes, tensors that the model does not
-/// have (a bias that the config denies, say). Stopped if a stop is asked for on the way.
-std::shared_ptr<LanguageModel> load_model(const ModelFiles& files, at::Device device, at::ScalarType dtype, const Log& log = {},
-                                          std::stop_token stop = {});
+/// have (a bias that the config denies, say). Stopped if a stop is asked for on the way. A matrix is quantised as it is read, on the
+/// device, from the type the file has it in; one that the file holds quantised is taken as it is.
+std::shared_ptr<LanguageModel> load_model(const ModelFiles& files, const LoadOptions& options, const Log& log = {}, std::stop_token stop = {});
 
 /// The same checks, and a model whose weights have shapes but no memory: for planning, and to seat adapters for a streamed export.
 std::shared_ptr<LanguageModel> outline_model(const ModelFiles& files);
 
-/// The model of a config.json with random weights (normal, 0.02), for benchmarks and tests.
-std::shared_ptr<LanguageModel> random_model(const Json& config, at::Device device, at::ScalarType dtype, uint64_t seed);
+/// The model of a config.json with random weights (normal, 0.02), for benchmarks and tests. On a GPU they are drawn there.
+std::shared_ptr<LanguageModel> random_model(const Json& config, const LoadOptions& options, uint64_t seed);
+
+/// Which scheme the weight of module `path` is read in, as load_model does it; nullopt: dense.
+std::optional<Scheme> storage_of(const ModelFiles& files, const QuantizationOptions& options, const std::string& path);
 
 }  // namespace graft

@@ -1,11 +1,13 @@
 #pragma once
 // A model on disk as one thing, whether a Hugging Face folder or a GGUF file: a config.json, named tensors, a tokenizer, a template.
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "graft/core/json.h"
 #include "graft/core/tensor.h"
+#include "graft/quant/quantized_tensor.h"
 #include "graft/text/tokenizer.h"
 
 namespace graft {
@@ -19,6 +21,11 @@ class ModelFiles {
   virtual bool contains(const std::string& name) const = 0;
   virtual std::vector<int64_t> shape(const std::string& name) const = 0;
   virtual Tensor read(const std::string& name, at::ScalarType dtype) const = 0;  // one tensor, on the CPU
+  virtual at::ScalarType stored_dtype(const std::string& name) const = 0;        // fp32 for what has no real type of its own
+  /// How the file holds a tensor whose values are codes (a folder written by graft or bitsandbytes), and those codes; read() gives what
+  /// they stand for.
+  virtual std::optional<Scheme> stored_scheme(const std::string& name) const { return std::nullopt; }
+  virtual QuantizedTensor read_quantized(const std::string& name) const;
   virtual Tokenizer tokenizer() const = 0;
   virtual std::string chat_template() const = 0;                    // "" if none
   virtual Json generation_config() const = 0;                       // null if none
@@ -30,8 +37,9 @@ class ModelFiles {
 /// `path`: a folder, a .gguf file, or org/name[@revision] in the local Hugging Face cache.
 std::unique_ptr<ModelFiles> open_model_files(const std::string& path);
 
-/// The two kinds (load.cpp and gguf_files.cpp).
+/// The two kinds (folder_files.cpp and gguf_files.cpp), and a folder whose config has a quantization_config (quantized_files.cpp).
 std::unique_ptr<ModelFiles> open_folder_files(const std::string& folder);
 std::unique_ptr<ModelFiles> open_gguf_files(const std::string& file);
+std::unique_ptr<ModelFiles> open_quantized_files(std::unique_ptr<ModelFiles> folder);
 
 }  // namespace graft

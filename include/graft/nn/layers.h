@@ -14,6 +14,8 @@ class TensorSource {
   virtual ~TensorSource() = default;
   /// The tensor in the compute type, on the device; its shape is checked.
   virtual Tensor take(const std::string& name, at::IntArrayRef shape) = 0;
+  /// The same as a frozen matrix, in the base's storage format.
+  virtual std::shared_ptr<Weight> take_weight(const std::string& name, at::IntArrayRef shape) { return std::make_shared<DenseWeight>(take(name, shape)); }
 };
 
 class Linear : public torch::nn::Module, public Site {

@@ -30,9 +30,17 @@ struct WeightAndBias {
   Tensor bias;     // fp32 [out], or undefined
 };
 
+/// An update of a weight W by scale * B A.
+struct LowRank {
+  Tensor a, b;           // fp32 [rank, in], [out, rank]
+  double scale = 1;
+};
+
 class Adapter : public torch::nn::Module {
  public:
   virtual Tensor forward(const Tensor& x, const Frozen& base, const Batch& batch) = 0;
+  /// What it is, if it is nothing but a low-rank update of the weight (dropout aside).
+  virtual std::optional<LowRank> low_rank() const { return std::nullopt; }
   /// The site's weight and bias with this adapter in them, accumulated in fp32; nullopt: it cannot be merged.
   virtual std::optional<WeightAndBias> merged(const WeightAndBias& base) const = 0;
 };

@@ -39,6 +39,7 @@ class LoraAdapter : public Adapter {
   std::optional<WeightAndBias> merged(const WeightAndBias& base) const override;
   /// Sets A's first values, a function of (seed, path).
   void initialize(const std::string& init, uint64_t seed, const std::string& path);
+  std::optional<LowRank> low_rank() const override { return LowRank{a_, b_, scale_}; }
   Tensor delta() const;   // s * B A, fp32 [out, in]
 
  private:

@@ -1,21 +1,11 @@
 // dropout_cpu's text for a GPU: one thread takes four columns of a token, so one Philox call serves it.
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
-#include <stdexcept>
+#include <type_traits>
 
 #include "../philox.h"
-#include "graft/kernels/api.h"
+#include "reals.cuh"
 
 namespace graft::kernels {
 namespace {
-
-__device__ float load(float x) { return x; }
-__device__ float load(__nv_bfloat16 x) { return __bfloat162float(x); }
-__device__ float load(__half x) { return __half2float(x); }
-__device__ void put(float* p, float x) { *p = x; }
-__device__ void put(__nv_bfloat16* p, float x) { *p = __float2bfloat16_rn(x); }
-__device__ void put(__half* p, float x) { *p = __float2half_rn(x); }
 
 template <class T>
 __global__ void dropout_kernel(const T* x, T* y, int64_t rows, int64_t columns, const int64_t* segments, const int64_t* positions,
@@ -44,18 +34,12 @@ void dropout_cuda(const void* x, void* y, Real type, int64_t rows, int64_t colum
   const auto s = static_cast<cudaStream_t>(stream);
   const float scale = 1.0f / (1.0f - p);
   const uint32_t threshold = dropout_threshold(p);
-  const auto launch = [&](auto* t) {
+  with_cuda_real(type, [&](auto* t) {
     using T = std::remove_pointer_t<decltype(t)>;
     dropout_kernel<T><<<grid, threads, 0, s>>>(static_cast<const T*>(x), static_cast<T*>(y), rows, columns, segments, positions, key,
                                                scale, threshold);
-  };
-  switch (type) {
-    case Real::fp32: launch(static_cast<float*>(nullptr)); break;
-    case Real::bf16: launch(static_cast<__nv_bfloat16*>(nullptr)); break;
-    case Real::fp16: launch(static_cast<__half*>(nullptr)); break;
-  }
-  if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess)
-    throw std::runtime_error(std::string("dropout kernel: ") + cudaGetErrorString(error));
+  });
+  launched("dropout kernel");
 }
 
 }  // namespace graft::kernels

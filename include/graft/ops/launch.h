@@ -1,7 +1,8 @@
 #pragma once
-// What the ops share: the element type as kernels name it, and rows cut over threads.
+// What callers of kernels share: the element type as kernels name it, the stream, and rows cut over threads.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include "graft/core/error.h"
 #include "graft/kernels/api.h"
@@ -15,6 +16,11 @@ inline kernels::Real real_type(const at::Tensor& x) {
     case at::kHalf: return kernels::Real::fp16;
     default: fail("kernels take fp32, bf16 and fp16, not {}", at::toString(x.scalar_type()));
   }
+}
+
+/// The GPU's current stream.
+inline void* current_stream(const at::Tensor& x) {
+  return c10::impl::VirtualGuardImpl(x.device().type()).getStream(x.device()).native_handle();
 }
 
 /// Whether the CPU kernels take this tensor (float64 and other devices go the plain way).

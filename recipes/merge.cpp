@@ -1,0 +1,78 @@
+#include "merge.h"
+
+#include <ATen/ATen.h>
+
+#include "graft/core/error.h"
+#include "graft/core/runtime.h"
+
+namespace graft {
+namespace {
+
+std::string module_of(const std::string& name) { return name.substr(0, name.rfind('.')); }
+bool is_weight(const std::string& name) { return name.ends_with(".weight"); }
+
+}  // namespace
+
+Merger::Merger(const Target& target, const ModelFiles& files, MergeInto into) : target_(target), files_(files), into_(into), outline_(outline_model(files)) {
+  adapter_ = seat_target(*outline_, target, {});
+  const bool trained_for = target.quantization.qat.format != "none";
+  require(into != MergeInto::requantized || trained_for || target.quantization.format != "none" || files.stored_scheme(outline_->sites().at(2)->path() + ".weight"),
+          "{}: its base is not quantised and it was not trained for it; `graft quantize` quantises a merged model", target.what);
+}
+
+bool Merger::unties_head() const { return outline_->tied_head() && outline_->head().adapter(adapter_); }
+
+std::optional<Scheme> Merger::scheme(const std::string& name) const {
+  if (into_ != MergeInto::requantized || !is_weight(name) || files_.shape(name).size() != 2) return std::nullopt;
+  if (target_.quantization.qat.format != "none") return scheme_for_qat(target_.quantization, module_of(name));
+  return storage_of(files_, target_.quantization, module_of(name));
+}
+
+Merger::Sum Merger::sum(const std::string& name) {
+  const bool untied_copy = name == "lm_head.weight" && outline_->tied_head();
+  const std::string stored = untied_copy ? "model.embed_tokens.weight" : name;
+  const Site* site = outline_->find_site(module_of(name));
+  const auto storage = site && is_weight(name) && site->weight() ? storage_of(files_, target_.quantization, module_of(stored)) : std::nullopt;
+  Sum sum;
+  if (storage && into_ != MergeInto::original && !files_.stored_scheme(stored))
+    sum.base = dequantize(quantize(files_.read(stored, files_.stored_dtype(stored)), *storage, stored), at::kFloat);
+  else if (target_.quantization.qat.format != "none" && target_.dtype)
+    sum.base = files_.read(stored, *target_.dtype).to(at::kFloat);   // rounded as it was in training
+  else
+    sum.base = files_.read(stored, at::kFloat);
+  sum.merged = sum.base;
+  ++tensors_;
+  const auto adapter = site && !adapter_.empty() && is_weight(name) ? site->adapter(adapter_) : nullptr;
+  if (!adapter) return sum;
+  const auto merged = adapter->merged({sum.base, Tensor()});
+  check(merged.has_value(), "{}: this adapter cannot be merged", name);
+  check(at::isfinite(merged->weight).all().item<bool>(), "{}: the merged tensor is not finite; nothing was written", name);
+  sum.merged = merged->weight;
+  ++merged_;
+  nonzero_ = nonzero_ || !at::equal(sum.merged, sum.base);
+  return sum;
+}
+
+Tensor Merger::tensor(const std::string& name, at::ScalarType dtype) {
+  const Sum values = sum(name);
+  const Tensor rounded = values.merged.to(dtype);
+  if (!values.merged.is_same(values.base)) changed_ = changed_ || !at::equal(rounded, values.base.to(dtype));
+  return rounded;
+}
+
+QuantizedTensor Merger::quantized(const std::string& name) {
+  const Sum values = sum(name);
+  QuantizedTensor codes = quantize(values.merged, *scheme(name), name);
+  if (values.merged.is_same(values.base)) return codes;
+  const Tensor update = values.merged - values.base, kept = dequantize(codes, at::kFloat) - values.base;
+  const double size = at::dot(update.flatten(), update.flatten()).item<double>();
+  survived_[module_of(name)] = size == 0 ? 1 : at::dot(kept.flatten(), update.flatten()).item<double>() / size;
+  changed_ = changed_ || kept.any().item<bool>();
+  return codes;
+}
+
+void Merger::check_effect() const {
+  check(changed_ || !nonzero_, "the adapter is not zero, but no stored value changed: it is too small for this dtype; export in fp32");
+}
+
+}  // namespace graft

@@ -1,0 +1,266 @@
+// The plain texts of quantising, and the same with wider instructions where the processor has them. One thread each: callers cut.
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "codecs.h"
+#include "real.h"
+#include "wide.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace graft::kernels {
+namespace {
+
+constexpr float nf4_points[16] = {GRAFT_NF4_POINTS};
+constexpr float fp4_points[16] = {GRAFT_FP4_POINTS};
+
+/// bitsandbytes' create_dynamic_map, signed, 7 exponent bits: decades of midpoints, finer towards 1.
+std::vector<float> make_dynamic_map() {
+  std::vector<float> map{0.0f, 1.0f};
+  for (int i = 0; i < 7; ++i) {
+    // torch.linspace(0.1, 1, count) in fp32 counts from the nearer end
+    const int count = (1 << i) + 1;
+    const float first = 0.1f, last = 1.0f, step = (last - first) / static_cast<float>(count - 1);
+    const auto boundary = [&](int k) { return k < count / 2 ? first + step * static_cast<float>(k) : last - step * static_cast<float>(count - 1 - k); };
+    const auto decade = static_cast<float>(std::pow(10.0, i - 6));
+    for (int k = 0; k + 1 < count; ++k) {
+      const float point = decade * ((boundary(k) + boundary(k + 1)) / 2.0f);
+      map.push_back(point), map.push_back(-point);
+    }
+  }
+  std::sort(map.begin(), map.end());
+  return map;
+}
+
+template <class T, class C>
+GRAFT_INLINE void encode_bytes(const T* x, int64_t count, const GroupScale& group, uint8_t* codes) {
+  for (int64_t i = 0; i < count; ++i) codes[i] = C::encode(to_float(x[i]), group);
+}
+
+#define GRAFT_DEFINE_ENCODE(T)                                                                                                        \
+  GRAFT_WIDE void nf4_bytes(const T* x, int64_t n, const GroupScale& g, uint8_t* c) { encode_bytes<T, Nf4>(x, n, g, c); }             \
+  GRAFT_WIDE void fp4_bytes(const T* x, int64_t n, const GroupScale& g, uint8_t* c) { encode_bytes<T, Fp4>(x, n, g, c); }             \
+  GRAFT_WIDE void int8_bytes(const T* x, int64_t n, const GroupScale& g, uint8_t* c) { encode_bytes<T, Int8Absmax>(x, n, g, c); }     \
+  GRAFT_WIDE void zero_point_bytes(const T* x, int64_t n, const GroupScale& g, uint8_t* c) { encode_bytes<T, Int8ZeroPoint>(x, n, g, c); } \
+  GRAFT_WIDE void affine_bytes(const T* x, int64_t n, const GroupScale& g, uint8_t* c) { encode_bytes<T, Int4Affine>(x, n, g, c); }   \
+  GRAFT_WIDE void fp8_bytes(const T* x, int64_t n, const GroupScale& g, uint8_t* c) { encode_bytes<T, Fp8>(x, n, g, c); }
+GRAFT_DEFINE_ENCODE(float)
+GRAFT_DEFINE_ENCODE(Bf16)
+GRAFT_DEFINE_ENCODE(Fp16)
+
+template <class T>
+void dynamic_bytes(const T* x, int64_t count, const GroupScale& group, uint8_t* codes) {
+  const float* map = dynamic_map();
+  for (int64_t i = 0; i < count; ++i) codes[i] = encode_dynamic(map, to_float(x[i]) * group.inverse);
+}
+
+template <class T>
+void group_bytes(Codec codec, const T* x, int64_t count, const GroupScale& group, uint8_t* codes) {
+  switch (codec) {
+    case Codec::nf4: return nf4_bytes(x, count, group, codes);
+    case Codec::fp4: return fp4_bytes(x, count, group, codes);
+    case Codec::int8_absmax: return int8_bytes(x, count, group, codes);
+    case Codec::int8_zero_point: return zero_point_bytes(x, count, group, codes);
+    case Codec::int4_affine: return affine_bytes(x, count, group, codes);
+    case Codec::fp8: return fp8_bytes(x, count, group, codes);
+    case Codec::dynamic8: return dynamic_bytes(x, count, group, codes);
+  }
+}
+
+bool is_four_bits(Codec codec) { return codec == Codec::nf4 || codec == Codec::fp4 || codec == Codec::int4_affine; }
+
+GroupScale group_of(Codec codec, const Constants& constants, int64_t g) {
+  const float scale = constants.scale[g];
+  const float inverse = codec == Codec::int8_absmax ? Int8Absmax::inverse(scale) : codec == Codec::fp8 ? Fp8::inverse(scale) : reciprocal(scale);
+  return {scale, inverse, constants.zero ? constants.zero[g] : 0};
+}
+
+template <class T>
+void encode(Codec codec, const T* x, int64_t count, const Constants& constants, uint8_t* codes) {
+  const bool packs = is_four_bits(codec);
+  uint8_t bytes[512];   // of one piece of a group; 512 is even, and so is every group that is packed
+  for (int64_t begin = 0, g = 0; begin < count; begin += constants.group, ++g) {
+    const GroupScale group = group_of(codec, constants, g);
+    const int64_t end = std::min(count, begin + constants.group);
+    for (int64_t i = begin; i < end; i += 512) {
+      const int64_t size = std::min<int64_t>(512, end - i);
+      if (!packs) {
+        group_bytes(codec, x + i, size, group, codes + i);
+        continue;
+      }
+      group_bytes(codec, x + i, size, group, bytes);
+      if (size % 2) {
+        T zero{};
+        group_bytes(codec, &zero, 1, group, bytes + size);
+      }
+      for (int64_t k = 0; k < size; k += 2) codes[(i + k) / 2] = static_cast<uint8_t>(bytes[k] << 4 | bytes[k + 1]);
+    }
+  }
+}
+
+// --- Decoding ----------------------------------------------------------------------------------------------------------------
+/// What the 16 codes of a group stand for, in the type that is asked for: then a group is looked up.
+template <class T>
+void group_table(Codec codec, float scale, int zero, T* table) {
+  const float* points = codec == Codec::int4_affine ? nullptr : code_points(codec);
+  for (int code = 0; code < 16; ++code)
+    store(table + code, points ? points[code] * scale : Int4Affine::decode(static_cast<uint8_t>(code), scale, zero));
+}
+
+template <class T>
+void look_up(const uint8_t* codes, int64_t first, int64_t count, const T* table, T* out) {   // `first`: of the element in codes
+  for (int64_t i = 0; i < count; ++i) {
+    const uint8_t byte = codes[(first + i) / 2];
+    out[i] = table[(first + i) % 2 ? byte & 15 : byte >> 4];
+  }
+}
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define GRAFT_AVX2 __attribute__((target("avx2")))
+/// 32 elements at a time: a shuffle of bytes is a table of 16; a type of n bytes needs n of them, woven together.
+GRAFT_AVX2 void look_up_avx2(const uint8_t* codes, int64_t count, const uint16_t* table, uint16_t* out) {
+  alignas(16) uint8_t low[16], high[16];
+  for (int c = 0; c < 16; ++c) low[c] = static_cast<uint8_t>(table[c]), high[c] = static_cast<uint8_t>(table[c] >> 8);
+  const __m256i low_table = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(low)));
+  const __m256i high_table = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(high)));
+  const __m256i mask = _mm256_set1_epi8(15);
+  for (int64_t i = 0; i < count; i += 32) {
+    const __m256i pairs = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes + i / 2)));   // a byte in 16 bits
+    // the high half first: byte -> (byte >> 4) | (byte & 15) << 8
+    const __m256i index = _mm256_and_si256(_mm256_or_si256(_mm256_srli_epi16(pairs, 4), _mm256_slli_epi16(pairs, 8)), mask);
+    const __m256i l = _mm256_shuffle_epi8(low_table, index), h = _mm256_shuffle_epi8(high_table, index);
+    const __m256i a = _mm256_unpacklo_epi8(l, h), b = _mm256_unpackhi_epi8(l, h);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), _mm256_permute2x128_si256(a, b, 0x20));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i + 16), _mm256_permute2x128_si256(a, b, 0x31));
+  }
+}
+/// 8 elements at a time: two shuffles of eight floats and a choice between them.
+GRAFT_AVX2 void look_up_avx2(const uint8_t* codes, int64_t count, const float* table, float* out) {
+  const __m256 first = _mm256_loadu_ps(table), second = _mm256_loadu_ps(table + 8);
+  const __m256i shifts = _mm256_setr_epi32(4, 0, 12, 8, 20, 16, 28, 24);
+  for (int64_t i = 0; i < count; i += 8) {
+    int32_t word;
+    std::memcpy(&word, codes + i / 2, 4);
+    const __m256i index = _mm256_srlv_epi32(_mm256_set1_epi32(word), shifts);   // only the low bits choose
+    const __m256 a = _mm256_permutevar8x32_ps(first, index), b = _mm256_permutevar8x32_ps(second, index);
+    _mm256_storeu_ps(out + i, _mm256_blendv_ps(a, b, _mm256_castsi256_ps(_mm256_slli_epi32(index, 28))));
+  }
+}
+bool has_avx2() {
+  static const bool has = __builtin_cpu_supports("avx2");
+  return has;
+}
+void look_up_fast(const uint8_t* codes, int64_t count, const float* table, float* out) { look_up_avx2(codes, count, table, out); }
+template <class T>
+void look_up_fast(const uint8_t* codes, int64_t count, const T* table, T* out) {
+  static_assert(sizeof(T) == 2);
+  look_up_avx2(codes, count, reinterpret_cast<const uint16_t*>(table), reinterpret_cast<uint16_t*>(out));
+}
+#else
+bool has_avx2() { return false; }
+template <class T>
+void look_up_fast(const uint8_t*, int64_t, const T*, T*) {}
+#endif
+
+template <class T>
+void look_up_group(const uint8_t* codes, int64_t first, int64_t count, const T* table, T* out) {
+  int64_t done = 0;
+  if (has_avx2() && first % 2 == 0) {
+    done = count / 32 * 32;
+    look_up_fast(codes + first / 2, done, table, out);
+  }
+  look_up(codes, first + done, count - done, table, out + done);
+}
+
+template <class T, class C>
+GRAFT_INLINE void decode_bytes(const uint8_t* codes, int64_t count, float scale, int zero, T* out) {
+  for (int64_t i = 0; i < count; ++i) store(out + i, C::decode(codes[i], scale, zero));
+}
+#define GRAFT_DEFINE_DECODE(T)                                                                                                        \
+  GRAFT_WIDE void int8_numbers(const uint8_t* c, int64_t n, float s, T* o) { decode_bytes<T, Int8Absmax>(c, n, s, 0, o); }            \
+  GRAFT_WIDE void zero_point_numbers(const uint8_t* c, int64_t n, float s, int z, T* o) { decode_bytes<T, Int8ZeroPoint>(c, n, s, z, o); } \
+  GRAFT_WIDE void fp8_numbers(const uint8_t* c, int64_t n, float s, T* o) { decode_bytes<T, Fp8>(c, n, s, 0, o); }
+GRAFT_DEFINE_DECODE(float)
+GRAFT_DEFINE_DECODE(Bf16)
+GRAFT_DEFINE_DECODE(Fp16)
+
+/// Elements [begin, end) of one group.
+template <class T>
+void decode_group(const Packed& packed, int64_t g, int64_t begin, int64_t end, T* out) {
+  const float scale = group_scale(packed.constants, g);
+  const int zero = packed.constants.zero ? packed.constants.zero[g] : 0;
+  const uint8_t* codes = packed.codes;
+  switch (packed.codec) {
+    case Codec::int8_absmax: return int8_numbers(codes + begin, end - begin, scale, out);
+    case Codec::int8_zero_point: return zero_point_numbers(codes + begin, end - begin, scale, zero, out);
+    case Codec::fp8: return fp8_numbers(codes + begin, end - begin, scale, out);
+    case Codec::dynamic8:
+      for (int64_t i = begin; i < end; ++i) store(out + (i - begin), dynamic_map()[codes[i]] * scale);
+      return;
+    default: {
+      T table[16];
+      group_table(packed.codec, scale, zero, table);
+      look_up_group(codes, begin, end - begin, table, out);
+    }
+  }
+}
+
+template <class T>
+void decode_row(const Packed& packed, int64_t row, T* out) {
+  const int64_t group = packed.constants.group, first = row * packed.columns, last = first + packed.columns;
+  for (int64_t i = first; i < last;) {
+    const int64_t end = std::min(last, (i / group + 1) * group);
+    decode_group(packed, i / group, i, end, out + (i - first));
+    i = end;
+  }
+}
+
+template <class T>
+GRAFT_INLINE float dot_of(const float* w, const T* x, int64_t count) {
+  float sums[16] = {};
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16)
+    for (int l = 0; l < 16; ++l) sums[l] += w[i + l] * to_float(x[i + l]);
+  for (; i < count; ++i) sums[0] += w[i] * to_float(x[i]);
+  float sum = 0;
+  for (const float s : sums) sum += s;
+  return sum;
+}
+#define GRAFT_DEFINE_DOT(T) \
+  GRAFT_WIDE float dot(const float* w, const T* x, int64_t n) { return dot_of(w, x, n); }
+GRAFT_DEFINE_DOT(float)
+GRAFT_DEFINE_DOT(Bf16)
+GRAFT_DEFINE_DOT(Fp16)
+
+}  // namespace
+
+const float* dynamic_map() {
+  static const std::vector<float> map = make_dynamic_map();
+  return map.data();
+}
+const float* code_points(Codec codec) { return codec == Codec::fp4 ? fp4_points : nf4_points; }
+
+void encode_cpu(Codec codec, const void* x, Real type, int64_t count, const Constants& constants, uint8_t* codes) {
+  with_real(type, [&](auto* t) { encode(codec, static_cast<decltype(t)>(const_cast<void*>(x)), count, constants, codes); });
+}
+
+void decode_cpu(const Packed& packed, const Destination& to, Real type, int64_t begin, int64_t end) {
+  with_real(type, [&](auto* t) {
+    for (int64_t row = begin; row < end; ++row) decode_row(packed, row, static_cast<decltype(t)>(to.out) + row * to.stride);
+  });
+}
+
+void matvec_cpu(const Packed& packed, const void* x, void* y, Real type, int64_t begin, int64_t end) {
+  std::vector<float> row(static_cast<size_t>(packed.columns));
+  with_real(type, [&](auto* t) {
+    for (int64_t o = begin; o < end; ++o) {
+      decode_row(packed, o, row.data());
+      store(static_cast<decltype(t)>(y) + o, dot(row.data(), static_cast<decltype(t)>(const_cast<void*>(x)), packed.columns));
+    }
+  });
+}
+
+}  // namespace graft::kernels
