@@ -101,7 +101,7 @@ void train_job(const Job& job, const std::optional<Checkpoint>& checkpoint, cons
   Base base = open_base(job.model);
   target_sites(*outline_model(*base.files), job.adapter);   // everything that can be wrong with the adapter, before the data is read
   const PreparedData data = prepare_for(base, job.data, log, stop);
-  const auto model = load_model(*base.files, {device, dtype, job.quantization}, log, stop);
+  const auto model = load_base(base, {device, dtype, job.quantization}, log, stop);
   graft_for(*model, job, log);
   const auto method = make_method(job.adapter);
   const Json facts = facts_of(base, data.train, device, dtype);

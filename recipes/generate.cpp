@@ -22,7 +22,7 @@ int64_t keep_complete_lines(const std::filesystem::path& out) {
 Speaker open_speaker(const Target& target, const std::string& device_name, const std::string& dtype, const Log& log, std::stop_token stop) {
   const at::Device device = device_from_name(device_name);
   Base base = open_base(target.model);
-  auto model = load_model(*base.files, {device, dtype_from_name(dtype, device), target.quantization}, log, std::move(stop));
+  auto model = load_base(base, {device, dtype_from_name(dtype, device), target.quantization}, log, std::move(stop));
   const std::string adapter = seat_target(*model, target, log);
   auto stops = stop_ids(base);
   return {std::move(base), std::move(model), adapter, std::move(stops)};

@@ -9,6 +9,7 @@
 #include "graft/peft/adapter_file.h"
 #include "graft/peft/qat.h"
 #include "graft/train/checkpoint.h"
+#include "quantize.h"
 
 namespace graft {
 namespace {
@@ -48,6 +49,12 @@ Base open_base(const ModelOptions& options) {
   Base base{std::move(files), std::move(tokenizer), source, std::nullopt};
   if (!source.empty()) base.chat.emplace(source, token_text(base.tokenizer, base.tokenizer.bos()), token_text(base.tokenizer, base.tokenizer.eos()));
   return base;
+}
+
+std::shared_ptr<LanguageModel> load_base(const Base& base, const LoadOptions& options, const Log& log, std::stop_token stop) {
+  if (!options.quantization.store || options.quantization.format == "none") return load_model(*base.files, options, log, std::move(stop));
+  const auto files = stored_base(base, options.quantization, options.device, log, stop);
+  return load_model(*files, options, log, std::move(stop));
 }
 
 const ChatTemplate* chat_or_null(const Base& base) { return base.chat ? &*base.chat : nullptr; }

@@ -20,6 +20,9 @@ struct Base {
   std::optional<ChatTemplate> chat;
 };
 
+/// The model as a verb uses it: from the base's files, or from the stored quantised base where the options ask for one.
+std::shared_ptr<LanguageModel> load_base(const Base& base, const LoadOptions& options, const Log& log, std::stop_token stop = {});
+
 /// What the data pass takes: the template, or null where the model has none.
 const ChatTemplate* chat_or_null(const Base& base);
 /// The job's data as this base's ids, from the cache of this machine where it is there.

@@ -103,4 +103,10 @@ std::string ModelFolder::chat_template() const {
   return template_of(config["chat_template"], (path_ / "tokenizer_config.json").string());
 }
 
+std::vector<std::filesystem::path> ModelFolder::weight_files() const {
+  std::vector<std::filesystem::path> files;
+  for (const auto& [name, shard] : shards_) files.push_back(shard->path());
+  return files;
+}
+
 }  // namespace graft

@@ -8,7 +8,7 @@ namespace {
 // Keys that change nothing graft computes: bookkeeping, generation defaults (read elsewhere), training-time settings of the pre-training.
 const std::set<std::string> harmless = {
     "_attn_implementation_autoset", "_name_or_path", "architectures", "auto_map", "bos_token_id", "dtype", "eos_token_id", "pad_token_id",
-    "initializer_range", "is_llama_config", "model_type", "torch_dtype", "transformers_version", "use_cache", "unsloth_version",
+    "quantization_config" /* the files' business */, "initializer_range", "is_llama_config", "model_type", "torch_dtype", "transformers_version", "use_cache", "unsloth_version",
     "unsloth_fixed", "transformers.js_config", "max_window_layers", "chunk_size_feed_forward", "output_attentions",
     "output_hidden_states", "return_dict", "id2label", "label2id", "problem_type", "task_specific_params", "tokenizer_class", "prefix",
     "name_or_path", "layer_types_note", "graft"};
@@ -93,11 +93,7 @@ RopeSpec ConfigReader::rope(int64_t max_positions) {
 void ConfigReader::finish(std::string_view family) {
   for (const auto& [key, value] : config_.items()) {
     if (taken_.contains(key) || harmless.contains(key) || means_nothing(value)) continue;
-    if (key == "quantization_config")
-      errors_.add("quantization_config: this checkpoint is quantised ({}); graft loads 16- and 32-bit checkpoints and GGUF files",
-                  value.value("quant_method", "unknown method"));
-    else
-      errors_.add("{}: {} is unknown to family {}; graft does not guess what it changes", key, to_line(value).substr(0, 80), family);
+    errors_.add("{}: {} is unknown to family {}; graft does not guess what it changes", key, to_line(value).substr(0, 80), family);
   }
   errors_.raise("config.json describes a model that graft does not support:");
 }

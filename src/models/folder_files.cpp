@@ -28,6 +28,7 @@ class FolderFiles : public ModelFiles {
   }
   std::string chat_template() const override { return folder_.chat_template(); }
   Json generation_config() const override { return folder_.generation_config(); }
+  std::vector<std::filesystem::path> weight_files() const override { return folder_.weight_files(); }
   int64_t file_bytes() const override {
     int64_t bytes = 0;
     for (const auto& name : tensor_names()) bytes += static_cast<int64_t>(folder_.tensor(name).bytes.size());

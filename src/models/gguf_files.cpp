@@ -59,6 +59,7 @@ class GgufFiles : public ModelFiles {
   Tokenizer tokenizer() const override { return Tokenizer::from_gguf(file_); }
   std::string chat_template() const override { return file_.string("tokenizer.chat_template").value_or(""); }
   Json generation_config() const override { return nullptr; }
+  std::vector<std::filesystem::path> weight_files() const override { return {file_.path()}; }
   int64_t file_bytes() const override {
     int64_t bytes = 0;
     for (const auto& name : file_.tensor_names()) bytes += static_cast<int64_t>(file_.tensor(name).bytes.size());

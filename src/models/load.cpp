@@ -103,8 +103,8 @@ std::optional<Scheme> storage_of(const ModelFiles& files, const QuantizationOpti
   const std::string name = path + ".weight";
   const auto stored = files.contains(name) ? files.stored_scheme(name) : std::nullopt;
   if (!stored) return asked;
-  require(!asked || *asked == *stored, "{}: {} is stored as {}; quantization asks for {}: leave the section out, or name that format", files.where(), path,
-          describe(*stored), describe(*asked));
+  if (asked && *asked != *stored)
+    refuse("{}: {} is stored as {}; quantization asks for {}: leave the section out, or name that format", files.where(), path, describe(*stored), describe(*asked));
   return stored;
 }
 

@@ -85,6 +85,7 @@ class QuantizedFiles : public ModelFiles {
   std::string chat_template() const override { return folder_->chat_template(); }
   Json generation_config() const override { return folder_->generation_config(); }
   int64_t file_bytes() const override { return folder_->file_bytes(); }
+  std::vector<std::filesystem::path> weight_files() const override { return folder_->weight_files(); }
 
  private:
   Tensor raw(const std::string& name) const { return folder_->read(name, folder_->stored_dtype(name)); }

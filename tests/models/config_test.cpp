@@ -36,7 +36,6 @@ TEST(Config, WhatGraftDoesNotDoIsNamed) {
   EXPECT_NE(with("llama", "hidden_act", "gelu").find("hidden_act"), std::string::npos);
   EXPECT_NE(with("llama", "residual_multiplier", 0.22).find("residual_multiplier"), std::string::npos);
   EXPECT_NE(with("llama", "hidden_size", "many").find("hidden_size"), std::string::npos);
-  EXPECT_NE(with("llama", "quantization_config", {{"quant_method", "gptq"}}).find("gptq"), std::string::npos);
   EXPECT_EQ(with("qwen2", "sliding_window", 4096), "");   // switched off by use_sliding_window
 }
 

@@ -29,6 +29,7 @@ class ModelFolder {
   const std::vector<std::string>& tensor_names() const { return names_; }
   bool contains(std::string_view name) const;
   const TensorView& tensor(std::string_view name) const;
+  std::vector<std::filesystem::path> weight_files() const;
   std::optional<std::string> tokenizer_json() const;                 // the file's text
   Json tokenizer_config() const;                                     // tokenizer_config.json, or null
   /// chat_template.jinja, or tokenizer_config.json's chat_template (a string, or the list's "default"); "" if none.

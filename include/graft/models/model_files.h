@@ -1,5 +1,6 @@
 #pragma once
 // A model on disk as one thing, whether a Hugging Face folder or a GGUF file: a config.json, named tensors, a tokenizer, a template.
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,6 +31,7 @@ class ModelFiles {
   virtual std::string chat_template() const = 0;                    // "" if none
   virtual Json generation_config() const = 0;                       // null if none
   virtual int64_t file_bytes() const = 0;
+  virtual std::vector<std::filesystem::path> weight_files() const = 0;
   /// Of the config, the tensors' names and shapes, and samples of their bytes: tells another base from this one.
   uint64_t fingerprint() const;
 };

@@ -1,0 +1,108 @@
+// generate, chat and evaluate: a model or a run at work.
+#include <cstdio>
+#include <iostream>
+
+#include "../describe.h"
+#include "../generate.h"
+#include "verbs.h"
+
+namespace graft::cli {
+namespace {
+
+struct SamplingFlags {
+  GenerateOptions options;
+  std::string system;
+  void add(CLI::App* verb) {
+    verb->add_option("--max-new-tokens", options.max_new_tokens, "stop after so many tokens")->capture_default_str()->check(CLI::PositiveNumber);
+    verb->add_option("--temperature", options.temperature, "0: the likeliest token; higher: more random")->capture_default_str()->check(CLI::NonNegativeNumber);
+    verb->add_option("--top-k", options.top_k, "sample among the k likeliest; 0: all")->capture_default_str()->check(CLI::NonNegativeNumber);
+    verb->add_option("--top-p", options.top_p, "sample among the likeliest that hold this share")->capture_default_str()->check(CLI::Range(0.0, 1.0));
+    verb->add_option("--seed", options.seed, "of the sampling")->capture_default_str();
+    verb->add_option("--system", system, "a system message");
+  }
+};
+
+struct AnswerFlags {
+  TargetFlags target;
+  ComputeFlags compute;
+  SamplingFlags sampling;
+  std::string prompt, data, out = "predictions.jsonl";
+  int64_t batch_size = 16;
+  bool raw = false;
+};
+
+void print_piece(const std::string& text) {
+  fmt::print("{}", text);
+  std::fflush(stdout);
+}
+
+void run_generate(const Program& program, const AnswerFlags& flags) {
+  Speaker speaker = open_speaker(flags.target.open(program.log), flags.compute.device, flags.compute.dtype, program.log, program.stop);
+  if (!flags.data.empty()) {
+    DataOptions data;
+    data.train = {DataSource{.path = flags.data}};
+    const int64_t count = answer_file(speaker, data, flags.out, flags.batch_size, flags.sampling.options, program.log, program.stop);
+    program.log.info("{} new answers in {}", count, flags.out);
+    return;
+  }
+  const auto say = [&](const std::string& prompt) {
+    answer(speaker, prompt_ids(speaker, prompt, flags.sampling.system, flags.raw), flags.sampling.options, print_piece, program.stop);
+    fmt::print("\n");
+  };
+  if (!flags.prompt.empty()) return say(flags.prompt);
+  for (std::string line; std::getline(std::cin, line);)
+    if (!line.empty()) say(line);
+}
+
+void run_chat(const Program& program, const AnswerFlags& flags) {
+  Speaker speaker = open_speaker(flags.target.open(program.log), flags.compute.device, flags.compute.dtype, program.log, program.stop);
+  Json messages = Json::array();
+  if (!flags.sampling.system.empty()) messages.push_back({{"role", "system"}, {"content", flags.sampling.system}});
+  for (std::string line; fmt::print("> "), std::fflush(stdout), std::getline(std::cin, line);) {
+    messages.push_back({{"role", "user"}, {"content", line}});
+    const std::string text = answer(speaker, conversation_ids(speaker, messages), flags.sampling.options, print_piece, program.stop);
+    fmt::print("\n");
+    messages.push_back({{"role", "assistant"}, {"content", text}});
+  }
+}
+
+struct EvaluateFlags {
+  TargetFlags target;
+  ComputeFlags compute;
+  std::vector<std::string> files;
+  int64_t batch_size = 16, max_length = 2048;
+};
+
+void run_evaluate(const Program& program, const EvaluateFlags& flags) {
+  DataOptions data;
+  for (const auto& file : flags.files) data.train.push_back(DataSource{.path = file});
+  data.max_length = static_cast<int>(flags.max_length);
+  if (flags.files.empty()) data = held_out_data(flags.target.path);
+  fmt::print("{}", evaluate_target(flags.target.open(program.log), data, flags.compute.device, flags.compute.dtype, flags.batch_size, program.log, program.stop));
+}
+
+}  // namespace
+
+void add_answer_verbs(Program& program) {
+  auto g = std::make_shared<AnswerFlags>();
+  auto* generate = program.verb("generate", "answer a prompt, or every sample of a file", [&program, g] { run_generate(program, *g); });
+  g->target.add(generate), g->compute.add(generate), g->sampling.add(generate);
+  generate->add_option("--prompt", g->prompt, "the prompt; without it and --data, lines of standard input");
+  generate->add_option("--data", g->data, "answer every sample of this file (any of graft's formats)");
+  generate->add_option("--out", g->out, "with --data: the JSONL file to write; goes on where it was stopped")->capture_default_str();
+  generate->add_option("--batch-size", g->batch_size, "with --data: samples at once")->capture_default_str()->check(CLI::PositiveNumber);
+  generate->add_flag("--raw", g->raw, "the prompt as it is, without the chat template");
+
+  auto c = std::make_shared<AnswerFlags>();
+  auto* chat = program.verb("chat", "talk with a model or a run on the terminal", [&program, c] { run_chat(program, *c); });
+  c->target.add(chat), c->compute.add(chat), c->sampling.add(chat);
+
+  auto e = std::make_shared<EvaluateFlags>();
+  auto* evaluate = program.verb("evaluate", "loss, perplexity and label accuracy on files (a run's own held-out data without any)", [&program, e] { run_evaluate(program, *e); });
+  e->target.add(evaluate), e->compute.add(evaluate);
+  evaluate->add_option("files", e->files, "data files");
+  evaluate->add_option("--batch-size", e->batch_size, "samples at once")->capture_default_str()->check(CLI::PositiveNumber);
+  evaluate->add_option("--max-length", e->max_length, "longest sample, in tokens")->capture_default_str()->check(CLI::PositiveNumber);
+}
+
+}  // namespace graft::cli

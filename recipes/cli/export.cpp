@@ -1,0 +1,107 @@
+// export and quantize: models and adapters for other tools.
+#include "../export.h"
+
+#include "../quantize.h"
+#include "graft/core/error.h"
+#include "graft/core/runtime.h"
+#include "graft/io/atomic_file.h"
+#include "graft/report/quantization_page.h"
+#include "verbs.h"
+
+namespace graft::cli {
+namespace {
+
+int64_t parse_bytes(const std::string& text) {
+  size_t end = 0;
+  const double number = std::stod(text, &end);
+  std::string unit = text.substr(end);
+  for (const auto& [name, factor] : {std::pair<const char*, double>{"", 1}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}})
+    if (unit == name && number > 0) return static_cast<int64_t>(number * factor);
+  refuse("--max-shard-size {}: expected a size like 5GB or 200MB", text);
+}
+
+struct ExportFlags {
+  TargetFlags target;
+  MergeOptions merge;
+  std::string merged, adapter, shard_size = "5GB", into = "dequantized";
+  bool no_verify = false;
+};
+
+void run_export(const Program& program, ExportFlags& flags) {
+  const Target target = flags.target.open(program.log);
+  require(!flags.merged.empty() || !flags.adapter.empty(), "export: say what to write: --merged OUT, --adapter OUT, or both");
+  flags.merge.max_shard_bytes = parse_bytes(flags.shard_size);
+  flags.merge.verify = !flags.no_verify;
+  flags.merge.into = flags.into == "original" ? MergeInto::original : flags.into == "requantized" ? MergeInto::requantized : MergeInto::dequantized;
+  if (!flags.adapter.empty()) export_adapter(target, flags.adapter, program.log);
+  if (!flags.merged.empty()) export_merged(target, flags.merged, flags.merge, program.log, program.stop);
+}
+
+struct QuantizeFlags {
+  std::string model, to = "none", out, report_folder;
+  QuantizationOptions options;
+  ReportOptions report;
+  bool reports = false;
+};
+
+void write_report(const ModelReport& report, const std::filesystem::path& folder, const Log& log) {
+  std::filesystem::create_directories(folder);
+  write_file(folder / "report.json", report_json(report).dump(2) + "\n");
+  write_file(folder / "report.html", quantization_page(report));
+  log.info("{} shows it with pictures", (folder / "report.html").string());
+}
+
+void run_quantize(const Program& program, QuantizeFlags& flags) {
+  require(flags.reports || !flags.out.empty(), "quantize: give --report, or --to FORMAT and a folder to write");
+  ModelOptions model;
+  model.path = flags.model;
+  const Base base = open_base(model);
+  if (flags.reports) {
+    flags.report.skip_modules = flags.options.skip_modules, flags.report.double_quantization = flags.options.double_quantization;
+    const ModelReport report = report_quantization(base, flags.report, program.log, program.stop);
+    fmt::print("{}", report_table(report));
+    if (!flags.report_folder.empty()) write_report(report, flags.report_folder, program.log);
+  }
+  if (flags.out.empty()) return;
+  flags.options.format = flags.to;
+  if (!flags.report.block_sizes.empty()) flags.options.block_size = flags.report.block_sizes.front();
+  flags.options.clip = flags.report.clips.front();
+  quantize_model(*base.files, base, flags.options, at::kBFloat16, device_from_name(flags.report.device), flags.out, program.log, program.stop);
+}
+
+}  // namespace
+
+void add_export_verbs(Program& program) {
+  auto flags = std::make_shared<ExportFlags>();
+  auto* verb = program.verb("export", "write what a run learned for other tools: RUN --merged OUT | --adapter OUT", [&program, flags] { run_export(program, *flags); });
+  flags->target.add(verb);
+  verb->add_option("--merged", flags->merged, "the merged model, as a Hugging Face folder");
+  verb->add_option("--adapter", flags->adapter, "the adapter, as a PEFT folder");
+  verb->add_option("--dtype", flags->merge.dtype, "of the merged tensors: auto (the base's) | bf16 | fp16 | fp32")->capture_default_str();
+  verb->add_option("--into", flags->into,
+                   "a quantised base: dequantized (what training saw) | original (the file's own weights) | requantized (quantised again; after quantization.qat: as trained for)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"dequantized", "original", "requantized"}));
+  verb->add_option("--max-shard-size", flags->shard_size, "largest file")->capture_default_str();
+  verb->add_flag("--no-verify", flags->no_verify, "do not compare with the live model");
+
+  auto q = std::make_shared<QuantizeFlags>();
+  auto* quantize = program.verb("quantize", "a model in 4 or 8 bits, or what that would cost: MODEL --to FORMAT OUT | MODEL --report", [&program, q] { run_quantize(program, *q); });
+  quantize->add_option("model", q->model, "a model's folder, a .gguf file, or org/name in the Hugging Face cache")->required();
+  quantize->add_option("out", q->out, "with --to: the folder to write");
+  const auto names = format_names();
+  quantize->add_option("--to", q->to, "the format to write")->check(CLI::IsMember(std::vector<std::string>(names.begin() + 1, names.end())));
+  quantize->add_flag("--report", q->reports, "bits, errors and their causes for every format, by tensor and in all");
+  quantize->add_option("--formats", q->report.formats, "with --report: only these")->delimiter(',');
+  quantize->add_option("--block-size", q->report.block_sizes, "numbers in a block; several with --report: 64,128")->delimiter(',')->capture_default_str();
+  quantize->add_flag("--double-quantization", q->options.double_quantization, "the blocks' constants in 8 bits; with --report: these too");
+  quantize->add_option("--clip", q->report.clips, "integer formats: none, percentile, mse; several with --report")->delimiter(',')->capture_default_str();
+  quantize->add_option("--skip-modules", q->options.skip_modules, "what stays in 16 bits")->delimiter(',')->capture_default_str();
+  quantize->add_option("--text", q->report.text, "with --report: measure perplexity and KL divergence on this text");
+  quantize->add_option("--tokens", q->report.tokens, "... on so many of its tokens")->capture_default_str()->check(CLI::PositiveNumber);
+  quantize->add_option("--report-folder", q->report_folder, "with --report: write report.json and report.html there");
+  quantize->add_option("--device", q->report.device, "auto | cpu | cuda | cuda:N")->capture_default_str();
+  quantize->add_option("--dtype", q->report.dtype, "with --text: auto | bf16 | fp16 | fp32")->capture_default_str();
+}
+
+}  // namespace graft::cli

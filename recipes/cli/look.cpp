@@ -1,0 +1,51 @@
+// inspect, show, doctor, new, schema: to look at things, and to begin.
+#include "../configs.h"
+#include "../describe.h"
+#include "graft/config/yaml.h"
+#include "graft/core/error.h"
+#include "graft/core/runtime.h"
+#include "graft/io/atomic_file.h"
+#include "verbs.h"
+
+namespace graft::cli {
+namespace {
+
+struct Flags {
+  std::string path, from;
+  std::vector<std::string> overrides;
+  bool tensors = false;
+  int64_t count = 3;
+};
+
+void write_new(const Program& program, const Flags& flags) {
+  if (flags.path.empty()) {
+    fmt::print("graft new FILE writes every key at its default; --from NAME copies one of:\n");
+    for (const auto& file : installed_configs()) fmt::print("  {:<20} {}\n", file.stem().string(), file.string());
+    return;
+  }
+  require(!std::filesystem::exists(flags.path), "{} exists already", flags.path);
+  write_file(flags.path, flags.from.empty() ? new_config() : read_text(find_config(flags.from)));
+  program.log.info("wrote {}", flags.path);
+}
+
+}  // namespace
+
+void add_look_verbs(Program& program) {
+  auto flags = std::make_shared<Flags>();
+  auto* look = program.verb("inspect", "describe a model, adapter, run, checkpoint or file", [flags] { fmt::print("{}", inspect(flags->path, flags->tensors)); });
+  look->add_option("path", flags->path, "what to describe")->required();
+  look->add_flag("--tensors", flags->tensors, "list every tensor");
+  auto* show = program.verb("show", "samples as tokens: what is learnt stands in [[ ]]", [&program, flags] {
+    fmt::print("{}", show_samples(read_job<Job>(read_config(find_config(flags->path), flags->overrides)), flags->count, program.log));
+  });
+  show->add_option("config", flags->path, "the job")->required();
+  show->add_option("overrides", flags->overrides, "key=value");
+  show->add_option("-n,--count", flags->count, "how many")->capture_default_str();
+  program.verb("doctor", "what this machine and build can do", [] { fmt::print("{}", describe_machine()); });
+  auto* fresh = program.verb("new", "write a commented config, or copy an installed one", [&program, flags] { write_new(program, *flags); });
+  fresh->add_option("file", flags->path, "where to write; without it, what there is to copy is listed");
+  fresh->add_option("--from", flags->from, "an installed config's name");
+  program.verb("schema", "the JSON schema of a job, for editors", [] { fmt::print("{}", job_schema()); });
+}
+
+}  // namespace graft::cli

@@ -1,0 +1,29 @@
+#include "verbs.h"
+
+namespace graft::cli {
+
+CLI::App* Program::verb(const std::string& name, const std::string& help, std::function<void()> action) {
+  CLI::App* sub = app.add_subcommand(name, help);
+  sub->final_callback(std::move(action));
+  return sub;
+}
+
+void TargetFlags::add(CLI::App* verb) {
+  verb->add_option("target", path, "a run's folder, a model's folder, a .gguf file, or org/name in the Hugging Face cache")->required();
+  verb->add_option("--adapter-folder", adapter, "for a model: a PEFT adapter to use");
+  verb->add_option("--checkpoint", checkpoint, "for a run: last, best or a step")->capture_default_str();
+  verb->add_option("--chat-template", chat_template, "auto (the model's or run's own) | chatml | a .jinja file")->capture_default_str();
+}
+
+Target TargetFlags::open(const Log& log) const {
+  Target target = open_target(path, adapter, checkpoint, log);
+  if (chat_template != "auto") target.model.chat_template = chat_template;
+  return target;
+}
+
+void ComputeFlags::add(CLI::App* verb) {
+  verb->add_option("--device", device, "auto | cpu | cuda | cuda:N")->capture_default_str();
+  verb->add_option("--dtype", dtype, "auto | bf16 | fp16 | fp32")->capture_default_str();
+}
+
+}  // namespace graft::cli

@@ -1,0 +1,43 @@
+#pragma once
+// What the verbs of the program share. A verb's flags live in a struct of its own that its action keeps.
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include "../session.h"
+#include "graft/core/log.h"
+#include "graft/models/generate.h"
+#include "graft/report/progress.h"
+
+namespace graft::cli {
+
+struct Program {
+  CLI::App& app;
+  ProgressLine& progress;
+  Log log;
+  std::stop_token stop;
+  std::string run_folder;   // named in the message of a stopped run
+
+  CLI::App* verb(const std::string& name, const std::string& help, std::function<void()> action);
+};
+
+/// A trained model or a plain one, as export, generate, chat and evaluate take it.
+struct TargetFlags {
+  std::string path, adapter, checkpoint = "last", chat_template = "auto";
+  void add(CLI::App* verb);
+  Target open(const Log& log) const;
+};
+struct ComputeFlags {
+  std::string device = "auto", dtype = "auto";
+  void add(CLI::App* verb);
+};
+
+void add_train_verbs(Program& program);      // finetune, resume
+void add_export_verbs(Program& program);     // export, quantize
+void add_answer_verbs(Program& program);     // generate, chat, evaluate
+void add_look_verbs(Program& program);       // inspect, show, doctor, new, schema
+
+}  // namespace graft::cli
