@@ -1,5 +1,5 @@
 #pragma once
-// The quantisation page's pictures, each as a <figure> with a caption that says how to read it; "" where there is nothing to show.
+// The quantisation page's pictures, as <figure>s with captions that say how to read them; "" where there is nothing to show.
 #include <string>
 #include <vector>
 
@@ -20,9 +20,6 @@ std::string weights_chart(const ModelReport& report);
 std::string layer_charts(const ModelReport& report, const std::vector<SchemeLook>& looks);
 std::string module_table(const ModelReport& report, const std::vector<SchemeLook>& looks);
 
-/// "q_proj" of model.layers.0.self_attn.q_proj.weight.
-std::string module_kind(std::string_view tensor);
-/// A number, with a true minus sign; "∞" and "–" where there is none.
-std::string shown(double value, int decimals);
+std::string figure(std::string_view title, std::string_view caption, std::string_view content);
 
 }  // namespace graft

@@ -21,20 +21,27 @@ std::string parameters_shown(int64_t count) {
   return fmt::format("{}", count);
 }
 
+/// 262,144.
+std::string with_commas(int64_t count) {
+  std::string digits = fmt::format("{}", count);
+  for (int64_t place = std::ssize(digits) - 3; place > 0; place -= 3) digits.insert(static_cast<size_t>(place), ",");
+  return digits;
+}
+
 std::string bytes_shown(double bytes) {
   return bytes >= 1 << 30 ? fmt::format("{:.2f} GiB", bytes / (1 << 30)) : fmt::format("{:.1f} MiB", bytes / (1 << 20));
 }
 
 /// 3.21 · 10⁻⁶, the power small.
 std::string scientific(double value) {
-  if (!(value > 0) || !std::isfinite(value)) return shown(value, 0);
+  if (!(value > 0) || !std::isfinite(value)) return svg::shown(value, 0);
   const std::string text = fmt::format("{:.2e}", value);
   const size_t e = text.find('e');
   const int power = std::stoi(text.substr(e + 1));
-  return fmt::format("{} · 10<sup>{}</sup>", text.substr(0, e), shown(power, 0));
+  return fmt::format("{} · 10<sup>{}</sup>", text.substr(0, e), svg::shown(power, 0));
 }
 
-std::string signed_percent(double value) { return (value > 0 ? "+" : "") + shown(value, 2) + " %"; }
+std::string signed_percent(double value) { return (value > 0 ? "+" : "") + svg::shown(value, 2) + " %"; }
 
 // --- The table ----------------------------------------------------------------------------------------------------------------
 enum class Best { least, most, none };
@@ -42,6 +49,7 @@ enum class Best { least, most, none };
 struct Column {
   std::string title, hint;
   Best best;
+  double dense;                                       // NaN: says nothing of a dense model
   std::function<double(const SchemeReport&)> value;   // NaN: not measured
   std::function<std::string(double)> show;
 };
@@ -51,21 +59,20 @@ double change(const ModelReport& report, const SchemeReport& scheme) {
 }
 
 std::vector<Column> columns_of(const ModelReport& report) {
-  const auto dense = 2 * static_cast<double>(report.dense_parameters);
+  const auto rest = 2 * static_cast<double>(report.dense_parameters), whole = 2 * static_cast<double>(report.parameters) + rest;
+  const auto digits = [](int count) { return [count](double value) { return svg::shown(value, count); }; };
+  const auto shares = [](double value) { return fmt::format("{:.0f} / {:.0f} %", 100 * value, 100 * (1 - value)); };
+  using Scheme = const SchemeReport&;
   std::vector<Column> columns = {
-      {"bits", "a quantised parameter, constants included", Best::least, [](const SchemeReport& s) { return s.total.bits(); },
-       [](double v) { return shown(v, 3); }},
-      {"size", "the whole model in memory", Best::least, [=](const SchemeReport& s) { return static_cast<double>(s.total.bytes) + dense; }, bytes_shown},
-      {"SNR, dB", "the weights' energy over their error's", Best::most, [](const SchemeReport& s) { return s.total.signal_to_noise(); },
-       [](double v) { return shown(v, 2); }},
-      {"MSE", "mean squared error of a weight", Best::least, [](const SchemeReport& s) { return s.total.mean_squared_error(); }, scientific},
-      {"largest error", "of any weight", Best::least, [](const SchemeReport& s) { return s.total.largest; }, [](double v) { return shown(v, 4); }},
-      {"rounding / clipping", "shares of the squared error", Best::none, [](const SchemeReport& s) { return 1 - s.total.clipping_share(); },
-       [](double v) { return fmt::format("{:.0f} / {:.0f} %", 100 * v, 100 * (1 - v)); }},
-      {"perplexity", "on the text", Best::least, [](const SchemeReport& s) { return s.perplexity.value_or(NAN); }, [](double v) { return shown(v, 3); }},
-      {"change", "of perplexity against the dense model", Best::least, [&](const SchemeReport& s) { return change(report, s); }, signed_percent},
-      {"KL", "nats a token between the dense model's distributions and these", Best::least, [](const SchemeReport& s) { return s.kl.value_or(NAN); },
-       [](double v) { return shown(v, 4); }}};
+      {"bits a<br>parameter", "quantised, constants included", Best::least, 16, [](Scheme s) { return s.total.bits(); }, digits(3)},
+      {"size", "of the whole model", Best::least, whole, [=](Scheme s) { return static_cast<double>(s.total.bytes) + rest; }, bytes_shown},
+      {"SNR, dB", "the weights’ energy over their error’s", Best::most, NAN, [](Scheme s) { return s.total.signal_to_noise(); }, digits(2)},
+      {"MSE", "mean squared error of a weight", Best::least, NAN, [](Scheme s) { return s.total.mean_squared_error(); }, scientific},
+      {"largest<br>error", "of any weight", Best::least, NAN, [](Scheme s) { return s.total.largest; }, digits(4)},
+      {"rounding /<br>clipping", "shares of the squared error", Best::none, NAN, [](Scheme s) { return 1 - s.total.clipping_share(); }, shares},
+      {"perplexity", "on the text", Best::least, report.perplexity.value_or(NAN), [](Scheme s) { return s.perplexity.value_or(NAN); }, digits(3)},
+      {"change", "of perplexity, against the dense model", Best::least, NAN, [&](Scheme s) { return change(report, s); }, signed_percent},
+      {"KL", "nats a token, from the dense model", Best::least, NAN, [](Scheme s) { return s.kl.value_or(NAN); }, digits(5)}};
   std::erase_if(columns, [&](const Column& column) {
     return std::all_of(report.schemes.begin(), report.schemes.end(), [&](const SchemeReport& s) { return std::isnan(column.value(s)); });
   });
@@ -101,13 +108,7 @@ std::string cell(const Column& column, const Range& range, double value) {
 /// What the schemes are measured against; it stays on top when the table is sorted.
 std::string dense_row(const ModelReport& report, const std::vector<Column>& columns) {
   std::string out = "<tbody class=\"reference\"><tr><th>dense, 16 bits</th>";
-  for (const Column& column : columns) {
-    std::string text;
-    if (column.title == "bits") text = shown(16, 3);
-    if (column.title == "size") text = bytes_shown(2 * static_cast<double>(report.parameters + report.dense_parameters));
-    if (column.title == "perplexity" && report.perplexity) text = shown(*report.perplexity, 3);
-    out += fmt::format("<td class=\"n\">{}</td>", text);
-  }
+  for (const Column& column : columns) out += fmt::format("<td class=\"n\">{}</td>", std::isnan(column.dense) ? "" : column.show(column.dense));
   return out + "</tr></tbody>\n";
 }
 
@@ -127,7 +128,7 @@ std::string scheme_table(const ModelReport& report, const std::vector<SchemeLook
     out += "</tr>\n";
   }
   return out + "</tbody></table></div>\n<p class=\"key\">Bits are those of the quantised matrices, their constants included; the size is the whole "
-               "model's, with what stays in 16 bits. A column's best is bold; a click on its head sorts by it.</p>\n";
+               "model’s, with what stays in 16 bits. A column’s best is bold; a click on its head sorts by it.</p>\n";
 }
 
 // --- The head -----------------------------------------------------------------------------------------------------------------
@@ -144,7 +145,7 @@ std::string findings(const ModelReport& report, const std::vector<SchemeLook>& l
   for (const auto& [bits, i] : best) {
     const SchemeReport& scheme = report.schemes[i];
     out += fmt::format("<p>In {} bits, <b>{}</b> comes closest: {} dB at {} bits a parameter", bits, svg::escape(looks[i].name),
-                       shown(scheme.total.signal_to_noise(), 1), shown(scheme.total.bits(), 2));
+                       svg::shown(scheme.total.signal_to_noise(), 1), svg::shown(scheme.total.bits(), 2));
     if (const double percent = change(report, scheme); std::isfinite(percent)) out += ", perplexity " + signed_percent(percent);
     out += ".</p>\n";
   }
@@ -160,8 +161,8 @@ std::string head(const ModelReport& report, const std::vector<SchemeLook>& looks
   fact("Left in 16 bits", parameters_shown(report.dense_parameters));
   fact("Schemes", fmt::format("{}", report.schemes.size()));
   if (report.text.empty()) fact("Text", "none measured: errors of the weights alone");
-  else fact("Text", fmt::format("{}, {} tokens", report.text, report.tokens));
-  if (report.perplexity) fact("Dense perplexity", shown(*report.perplexity, 3));
+  else fact("Text", fmt::format("{}, {} tokens", report.text, with_commas(report.tokens)));
+  if (report.perplexity) fact("Dense perplexity", svg::shown(*report.perplexity, 3));
   return "<p class=\"eyebrow\">What quantising costs</p>\n<h1>" + svg::escape(report.model) + "</h1>\n" + findings(report, looks) + "<dl>" + facts +
          "</dl>\n";
 }

@@ -16,8 +16,6 @@ namespace {
 using svg::Scale;
 using svg::Size;
 
-constexpr double label_gap = 14;
-
 /// The parts of a tensor's name between its dots.
 std::vector<std::string_view> parts_of(std::string_view name) {
   std::vector<std::string_view> parts;
@@ -70,34 +68,46 @@ std::string path_of(const ByLayer& layers, const Scale& x, const Scale& y) {
 std::string line_title(const SchemeLook& look, const ByLayer& layers) {
   const auto less = [](const auto& a, const auto& b) { return a.second.signal_to_noise() < b.second.signal_to_noise(); };
   const auto low = std::min_element(layers.begin(), layers.end(), less), high = std::max_element(layers.begin(), layers.end(), less);
-  return fmt::format("{}: {} dB in layer {} to {} dB in layer {}", svg::escape(look.name), shown(low->second.signal_to_noise(), 2), low->first,
-                     shown(high->second.signal_to_noise(), 2), high->first);
+  return fmt::format("{}: {} dB in layer {} to {} dB in layer {}", svg::escape(look.name), svg::shown(low->second.signal_to_noise(), 2), low->first,
+                     svg::shown(high->second.signal_to_noise(), 2), high->first);
+}
+
+/// The scheme's label; a line that ends without error has no end to see.
+std::string line_label(const Line& line, const std::vector<SchemeLook>& looks) {
+  return looks[line.scheme].label + (std::isinf(line.layers.rbegin()->second.signal_to_noise()) ? " (exact)" : "");
 }
 
 std::string layer_chart(const std::vector<Line>& lines, const std::vector<SchemeLook>& looks, Size size) {
   std::vector<double> layers, ratios, wanted;
   size_t longest = 0;
   for (const Line& line : lines) {
-    longest = std::max(longest, looks[line.scheme].label.size());
+    longest = std::max(longest, line_label(line, looks).size());
     for (const auto& [layer, error] : line.layers) layers.push_back(layer), ratios.push_back(error.signal_to_noise());
   }
-  const double right = size.width - 6.1 * static_cast<double>(longest) - 22;
-  Scale x = svg::scale_of(layers, 52, right), y = svg::scale_of(ratios, size.height - 44, 34);
+  const double right = size.width - svg::label_letter * static_cast<double>(longest) - 22;
+  Scale x = svg::scale_of(layers, 46, right), y = svg::scale_of(ratios, size.height - 44, 34);
   x.from = *std::min_element(layers.begin(), layers.end()), x.to = std::max(x.from + 1, *std::max_element(layers.begin(), layers.end()));
   for (const Line& line : lines) wanted.push_back(y(line.layers.rbegin()->second.signal_to_noise()));
-  const auto places = svg::spread(wanted, label_gap, y.end, y.start - 4);
+  const auto places = svg::spread(wanted, svg::label_gap, y.end, y.start - 4);
   std::string out = svg::axes(x, y, "layer", "SNR, dB");
   for (size_t i = 0; i < lines.size(); ++i) {
     const Line& line = lines[i];
     const SchemeLook& look = looks[line.scheme];
     out += fmt::format("<g data-s=\"{}\"><title>{}</title><path d=\"{}\" class=\"line {}\"/>{}{}</g>", line.scheme, line_title(look, line.layers),
                        path_of(line.layers, x, y), look.css, svg::line(x(line.layers.rbegin()->first) + 3, wanted[i], right + 12, places[i], "leader"),
-                       svg::text(right + 15, places[i] + 4, "label", look.label));
+                       svg::text(right + 15, places[i] + 4, "label", line_label(line, looks)));
   }
   return out;
 }
 
 // --- By kind of module --------------------------------------------------------------------------------------------------------
+/// "q_proj" of model.layers.0.self_attn.q_proj.weight.
+std::string module_kind(std::string_view tensor) {
+  const auto parts = parts_of(tensor);
+  const bool named = parts.size() > 1 && (parts.back() == "weight" || parts.back() == "bias");
+  return std::string(parts[parts.size() - (named ? 2 : 1)]);
+}
+
 std::vector<std::string> kinds_of(const ModelReport& report) {
   std::vector<std::string> kinds;
   for (const SchemeReport& scheme : report.schemes)
@@ -111,16 +121,10 @@ std::string cell(const QuantizationError& error, const QuantizationError& total)
   if (error.count == 0) return "<td class=\"n\">–</td>";
   const double snr = error.signal_to_noise(), off = snr - total.signal_to_noise();
   const double depth = std::isfinite(off) ? std::min(1.0, std::fabs(off) / 3) : 0;
-  return fmt::format("<td class=\"n heat {}\" style=\"--a:{:.2f}\">{}</td>", off < 0 ? "worse" : "better", 0.6 * depth, shown(snr, 1));
+  return fmt::format("<td class=\"n heat {}\" style=\"--a:{:.2f}\">{}</td>", off < 0 ? "worse" : "better", 0.6 * depth, svg::shown(snr, 1));
 }
 
 }  // namespace
-
-std::string module_kind(std::string_view tensor) {
-  const auto parts = parts_of(tensor);
-  const bool named = parts.size() > 1 && (parts.back() == "weight" || parts.back() == "bias");
-  return std::string(parts[parts.size() - (named ? 2 : 1)]);
-}
 
 std::string layer_charts(const ModelReport& report, const std::vector<SchemeLook>& looks) {
   std::map<int, std::vector<Line>> by_bits;   // 4 and 8 bits are 24 dB apart: on one scale neither would show its shape
@@ -129,14 +133,14 @@ std::string layer_charts(const ModelReport& report, const std::vector<SchemeLook
       by_bits[report.schemes[i].scheme.format->code_bits].push_back({i, std::move(layers)});
   std::string out;
   for (const auto& [bits, lines] : by_bits) {
-    const double height = std::max(340.0, label_gap * static_cast<double>(lines.size()) + 90);
+    const double height = std::max(340.0, svg::label_gap * static_cast<double>(lines.size()) + 90);
     const std::string title = fmt::format("Layer by layer, {} bits", bits);
-    out += fmt::format("<figure><h3>{}</h3>\n{}</figure>\n", title, svg::for_both({by_bits.size() > 1 ? 540.0 : 1100.0, height}, {360, height}, title,
+    out += fmt::format("<figure><h2>{}</h2>\n{}</figure>\n", title, svg::for_both({by_bits.size() > 1 ? 560.0 : 1160.0, height}, {360, height}, title,
                        [&, &lines = lines](Size size) { return layer_chart(lines, looks, size); }));
   }
   if (out.empty()) return "";
-  return "<div class=\"pair\">" + out + "</div>\n<p class=\"key\">A line a scheme: higher is a cleaner copy of that layer's matrices. Dips are "
-         "layers whose weights have outliers, the first to spare when bits are to be spent unevenly. The two charts have scales of their own.</p>\n";
+  return "<div class=\"pair\">" + out + "</div>\n<p class=\"key\">A line a scheme: higher is a cleaner copy of that layer’s matrices. Dips are "
+         "layers whose weights have outliers, the first to spare when bits are to be spent unevenly. Each chart has a scale of its own.</p>\n";
 }
 
 std::string module_table(const ModelReport& report, const std::vector<SchemeLook>& looks) {
@@ -152,8 +156,8 @@ std::string module_table(const ModelReport& report, const std::vector<SchemeLook
     for (const std::string& kind : kinds) out += cell(errors[kind], report.schemes[i].total);
     out += "</tr>\n";
   }
-  return "<figure><h3>Module by module</h3>\n<div class=\"scroll\">" + out +
-         "</tbody></table></div>\n<figcaption>Each row is shaded against its own scheme: blue matrices come out cleaner than the scheme's whole, "
+  return "<figure><h2>Module by module</h2>\n<div class=\"scroll\">" + out +
+         "</tbody></table></div>\n<figcaption>Each row is shaded against its own scheme: blue matrices come out cleaner than the scheme’s whole, "
          "orange ones noisier; full colour is 3 dB.</figcaption></figure>\n";
 }
 

@@ -30,11 +30,9 @@ Scale scale_of(const std::vector<double>& values, double start, double end, bool
   for (const double value : values)
     if (std::isfinite(value) && (!log || value > 0)) low = std::min(low, value), high = std::max(high, value);
   if (low > high) low = high = 1;
-  if (log) {
-    const double from = std::pow(10, std::floor(std::log10(low))), to = std::pow(10, std::ceil(std::log10(high)));
-    return {from, to > from ? to : from * 10, start, end, true};
-  }
-  if (high - low < 1e-3 * std::max(1.0, std::fabs(high))) low -= 0.5, high += 0.5;
+  if (log && high / low > 10) return {std::pow(10, std::floor(std::log10(low))), std::pow(10, std::ceil(std::log10(high))), start, end, true};
+  if (high - low < 1e-3 * std::fabs(high)) low -= 0.1 * std::fabs(high), high += 0.1 * std::fabs(high);
+  if (low == high) low -= 0.5, high += 0.5;
   const double step = round_step(high - low, 5);
   return {std::floor(low / step) * step, std::ceil(high / step) * step, start, end};
 }
@@ -49,10 +47,7 @@ std::vector<double> ticks(const Scale& scale) {
     return found;
   }
   const double step = round_step(scale.to - scale.from, 5);
-  for (int i = 0; scale.from + i * step < scale.to + step / 100; ++i) {
-    const double value = scale.from + i * step;
-    found.push_back(std::fabs(value) < step / 100 ? 0 : value);
-  }
+  for (double count = std::ceil(scale.from / step - 0.01); count * step < scale.to + step / 100; ++count) found.push_back(count * step + 0.0);   // never -0
   return found;
 }
 
@@ -67,6 +62,14 @@ std::string escape(std::string_view text) {
     else out += c;
   }
   return out;
+}
+
+std::string shown(double value, int decimals) {
+  if (std::isnan(value)) return "–";
+  if (std::isinf(value)) return value > 0 ? "∞" : "−∞";
+  const std::string digits = fmt::format("{:.{}f}", std::fabs(value), decimals);
+  const bool zero = digits.find_first_not_of("0.") == std::string::npos;
+  return value < 0 && !zero ? "−" + digits : digits;
 }
 
 std::string text(double x, double y, std::string_view css, std::string_view content) {

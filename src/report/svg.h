@@ -7,6 +7,9 @@
 
 namespace graft::svg {
 
+/// Of labels, in the units of a picture: from one line to the next, and a letter.
+constexpr double label_gap = 14, label_letter = 6.1;
+
 struct Size {
   double width, height;
 };
@@ -18,12 +21,14 @@ struct Scale {
   double operator()(double value) const;
 };
 
-/// The finite values' range, widened to round numbers (log: to decades; numbers <= 0 do not count).
+/// The finite values' range, widened to round numbers. `log`: numbers <= 0 do not count, and decades it has to span, or it is linear.
 Scale scale_of(const std::vector<double>& values, double start, double end, bool log = false);
 std::vector<double> ticks(const Scale& scale);
 
 /// For text and attributes, of HTML as well.
 std::string escape(std::string_view text);
+/// A number with a true minus sign; "∞" and "–" where there is none.
+std::string shown(double value, int decimals);
 std::string text(double x, double y, std::string_view css, std::string_view content);
 std::string line(double x1, double y1, double x2, double y2, std::string_view css);
 

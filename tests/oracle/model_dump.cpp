@@ -1,10 +1,11 @@
-// What the oracles compare: a model's logits and greedy tokens in fp32, and losses of given batches.
+// What the oracles compare: a model's logits (GRAFT_DUMP_DTYPE, else fp32) and greedy tokens in fp32, and losses of given batches.
 //   model_dump logits MODEL ids.json out.safetensors [ADAPTER]     tensors logits_0, logits_1, ...: [time, vocab]
 //   model_dump greedy MODEL ids.json COUNT out.json [ADAPTER]
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include "graft/core/error.h"
+#include "graft/core/runtime.h"
 #include "graft/io/atomic_file.h"
 #include "graft/io/tensors.h"
 #include "graft/models/generate.h"
@@ -25,7 +26,8 @@ std::string seat(LanguageModel& model, const char* folder) {
 
 void dump_logits(const std::string& path, const std::string& ids_file, const std::string& out, const char* adapter) {
   at::NoGradGuard no_grad;
-  const auto model = load_model(*open_model_files(path), {});
+  const char* dtype = std::getenv("GRAFT_DUMP_DTYPE");
+  const auto model = load_model(*open_model_files(path), {at::kCPU, dtype_from_name(dtype ? dtype : "fp32", at::kCPU), {}});
   const std::string name = seat(*model, adapter);
   TensorMap tensors;
   for (const auto& ids : read_ids(ids_file)) {
