@@ -1,6 +1,7 @@
 // Seconds of one optimizer step of LoRA (rank 16 on all linear layers) on full rows of random tokens, every token a target.
-//   train_step MODEL ROWS COLUMNS DTYPE DEVICE [STEPS]     MODEL: a model's path, or a config.json for random weights
-// Prints one JSON line: the median step, tokens/s, peak memory, first and last loss.
+//   train_step MODEL ROWS COLUMNS DTYPE DEVICE [STEPS [WORD ...]]     MODEL: a model's path, or a config.json for random weights
+// WORD: a storage format, `double` (quantisation of its constants), `recompute`.
+// Prints one JSON line: the median step, tokens/s, memory in a step and between steps, first and last loss.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
@@ -39,7 +40,7 @@ HostBatch full_rows(int64_t rows, int64_t columns, int64_t vocab) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 6) return fmt::print(stderr, "usage: train_step MODEL ROWS COLUMNS DTYPE DEVICE [STEPS]\n"), 2;
+  if (argc < 6) return fmt::print(stderr, "usage: train_step MODEL ROWS COLUMNS DTYPE DEVICE [STEPS [WORD ...]]\n"), 2;
   mallopt(M_MMAP_THRESHOLD, 1 << 30);   // as the program does
   mallopt(M_TRIM_THRESHOLD, 2'000'000'000);
   try {
@@ -47,7 +48,16 @@ int main(int argc, char** argv) {
     const int64_t rows = std::atoll(argv[2]), columns = std::atoll(argv[3]), steps = argc > 6 ? std::atoll(argv[6]) : 6;
     const at::Device device = device_from_name(argv[5]);
     const at::ScalarType dtype = dtype_from_name(argv[4], device);
-    const auto model = path.ends_with(".json") ? random_model(read_json(path), {device, dtype, {}}, 1) : load_model(*open_model_files(path), {device, dtype, {}});
+    LoadOptions load{device, dtype, {}};
+    bool recompute = false;
+    for (int i = 7; i < argc; ++i) {
+      const std::string word = argv[i];
+      if (word == "recompute") recompute = true;
+      else if (word == "double") load.quantization.double_quantization = true;
+      else load.quantization.format = word;
+    }
+    const auto model = path.ends_with(".json") ? random_model(read_json(path), load, 1) : load_model(*open_model_files(path), load);
+    model->set_recompute(recompute);
     AdapterOptions options;
     options.options = LoraOptions{.rank = 16, .alpha = 32};
     graft_adapter(*model, "default", options, 1);
@@ -56,6 +66,8 @@ int main(int argc, char** argv) {
     AdamW optimizer(list, {});
     const HostBatch batch = full_rows(rows, columns, model->vocab_size());
     std::vector<double> seconds, losses;
+    reset_peak_memory(device);
+    int64_t between = 0;
     for (int64_t s = 0; s < steps + 2; ++s) {   // two to warm up
       synchronize(device);
       const auto start = std::chrono::steady_clock::now();
@@ -64,13 +76,19 @@ int main(int argc, char** argv) {
       optimizer.clip(1);
       optimizer.step(1e-3);
       synchronize(device);
+      optimizer.zero_grad();
+      between = std::max(between, device_memory(device).allocated);
       if (s >= 2) seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
     std::sort(seconds.begin(), seconds.end());
     const double median = seconds[seconds.size() / 2];
     fmt::print("{}\n", to_line({{"program", "graft"}, {"model", path}, {"rows", rows}, {"columns", columns}, {"dtype", dtype_to_name(dtype)},
                                 {"device", device.str()}, {"seconds", median}, {"tokens_per_second", static_cast<double>(rows * columns) / median},
+                                {"format", load.quantization.format}, {"recompute", recompute},
                                 {"peak_gib", static_cast<double>(device_memory(device).allocated_peak) / (1 << 30)},
+                                {"reserved_gib", static_cast<double>(device_memory(device).reserved_peak) / (1 << 30)},
+                                {"between_steps_gib", static_cast<double>(between) / (1 << 30)},
+                                {"driver_gib", static_cast<double>(device_memory(device).total - device_memory(device).free) / (1 << 30)},
                                 {"first_loss", losses.front()}, {"last_loss", losses.back()}}));
     return 0;
   } catch (const std::exception& e) {

@@ -96,6 +96,10 @@ foreach(folder ${GRAFT_RPATH})
 endforeach()
 target_link_options(graft_torch INTERFACE $<BUILD_INTERFACE:${graft_rpath_links}>)
 target_link_libraries(graft_torch INTERFACE $<BUILD_INTERFACE:torch_cpu$<SEMICOLON>torch$<SEMICOLON>c10>)
+# at::parallel_for is a header: it cuts work over threads only where the caller is compiled for OpenMP. The library is LibTorch's own
+# (the same soname, found first by the rpath), so that there is one pool of threads.
+target_compile_options(graft_torch INTERFACE $<BUILD_INTERFACE:$<$<COMPILE_LANGUAGE:CXX>:-fopenmp>>)
+target_link_libraries(graft_torch INTERFACE $<BUILD_INTERFACE:gomp>)
 if(GRAFT_TORCH_HAS_CUDA AND NOT GRAFT_CUDA STREQUAL "OFF")
   set(GRAFT_LINKS_TORCH_CUDA TRUE)
   # The linker sees no use of torch_cuda: its operators register themselves when it is loaded.

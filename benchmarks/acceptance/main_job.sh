@@ -5,31 +5,7 @@
 # Needs ./setup.sh test (and for quickstart ./setup.sh) to have run.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
-only="" gpu=0 out=/dev/null
-while (($#)); do
-  case $1 in
-    --only) only=$2; shift 2 ;;
-    --gpu) gpu=1; shift ;;
-    --out) out=$2; shift 2 ;;
-    *) echo "main_job.sh: unknown argument $1" >&2; exit 2 ;;
-  esac
-done
-python=${GRAFT_VENV_PYTHON:-.deps/venv/bin/python}
-build=${GRAFT_BUILD:-build/dev}
-release=${GRAFT_RELEASE:-build/release}
-model=.deps/models/SmolLM2-135M-Instruct.Q4_1.gguf
-short=0
-line() { printf '%s | %s | %s | %s\n' "$@" | tee -a "$out"; [[ $4 == holds || $4 == not-run ]] || short=1; }
-at_least() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a + 0 >= b + 0) }' && echo holds || echo short; }
-at_most() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a + 0 <= b + 0) }' && echo holds || echo short; }
-# passes on an oracle's own lines; a program that fails without one is short
-oracle() {
-  local name=$1 status=0 text; shift
-  text=$("$@" 2>/tmp/main_job.$$.err) || status=$?
-  grep -E '\| (holds|short|not-run)$' <<<"$text" | tee -a "$out"
-  grep -qE '\| short$' <<<"$text" && short=1
-  ((status == 0)) || { line "$name" "exit $status: $(tail -n 1 /tmp/main_job.$$.err | cut -c1-120)" "exit 0" short; }
-}
+source benchmarks/acceptance/bars.sh
 
 quickstart() {
   local log start
@@ -52,13 +28,12 @@ logits() {
   done
 }
 memory() {
-  local peak=0 now pid   # SmolLM2 in fp32: 134,515,008 values; its largest tensor is the embedding, 28,311,552
-  "$release/graft" generate "$model" --dtype fp32 --device cpu --prompt a --raw --max-new-tokens 1 >/dev/null 2>&1 &
-  pid=$!
-  while now=$(awk '/^RssAnon/ { print $2 }' /proc/$pid/status 2>/dev/null) && [[ -n $now ]]; do ((now > peak)) && peak=$now; sleep 0.005; done
-  wait $pid
-  # 100 MiB for the program itself: tokenizer, LibTorch's own tables, one token's activations
-  line "peak RssAnon of loading SmolLM2 in fp32, MiB" "$((peak / 1024))" "<= model + one tensor + 100 MiB = $(((134515008 + 28311552) * 4 / 1048576 + 100))" "$(at_most $((peak / 1024)) $(((134515008 + 28311552) * 4 / 1048576 + 100)))"
+  # SmolLM2 in fp32: 134,515,008 numbers; its largest tensor is the embedding, 28,311,552; the same command on a tiny model is the program itself
+  local full tiny bound
+  full=$(peak_anonymous "$release/graft" generate "$model" --dtype fp32 --device cpu --prompt a --raw --max-new-tokens 1)
+  tiny=$(peak_anonymous "$release/graft" generate tests/golden/tiny_chat --dtype fp32 --device cpu --prompt a --raw --max-new-tokens 1)
+  bound=$(((134515008 + 28311552) * 4 / 1048576 + tiny))
+  line "peak RssAnon of loading SmolLM2 in fp32, MiB" "$full" "<= model + one tensor + the program's own $tiny = $bound" "$(at_most "$full" "$bound")"
 }
 peft_steps() {
   oracle "golden training is PEFT's" "$python" tests/oracle/peft_training.py check
@@ -121,7 +96,6 @@ fuzz() {
   tests/fuzz/run.sh "${FUZZ_SECONDS:-300}" | tee -a "$out"
   [[ ${PIPESTATUS[0]} == 0 ]] || short=1
 }
-field() { "$python" -c 'import json, sys; print(json.loads(sys.argv[1])[sys.argv[2]])' "$1" "$2"; }
 cpu_speed() {
   cmake --build "$release" --target train_step >/dev/null 2>&1
   local dtype rival ours ratio floor
@@ -155,9 +129,4 @@ gpu_1b() { gpu_model "H100, random 1B Llama shape, 4x2048, bf16" benchmarks/acce
 
 bars=(quickstart logits memory peft_steps tokenizer templates resume exports build sanitizers fuzz cpu_speed)
 ((gpu)) && bars=(gpu_135m gpu_1b)
-if [[ -n $only ]]; then
-  declare -F "$only" >/dev/null || { echo "main_job.sh: no bar '$only'; there are: ${bars[*]}" >&2; exit 2; }
-  bars=("$only")
-fi
-for bar in "${bars[@]}"; do "$bar"; done
-exit $short
+run_bars "${bars[@]}"

@@ -26,7 +26,7 @@ struct Program {
 
 /// A trained model or a plain one, as export, generate, chat and evaluate take it.
 struct TargetFlags {
-  std::string path, adapter, checkpoint = "last", chat_template = "auto";
+  std::string path, adapter, checkpoint = "last", chat_template = "auto", quantization = "none";
   void add(CLI::App* verb);
   Target open(const Log& log) const;
 };

@@ -79,11 +79,15 @@ std::string describe_machine() {
 }
 
 DeviceMemory device_memory(at::Device device) {
-  if (!device.is_cuda()) return {process_status("VmHWM:"), process_status("RssAnon:"), 0, 0};
+  if (!device.is_cuda()) return {process_status("VmHWM:"), process_status("RssAnon:"), 0, 0, process_status("RssAnon:")};
   auto* allocator = at::getDeviceAllocator(device.type());
   const auto stats = allocator->getDeviceStats(device.index());
   const auto [free, total] = allocator->getMemoryInfo(device.index());
-  return {stats.allocated_bytes[0].peak, stats.reserved_bytes[0].peak, static_cast<int64_t>(free), static_cast<int64_t>(total)};
+  return {stats.allocated_bytes[0].peak, stats.reserved_bytes[0].peak, static_cast<int64_t>(free), static_cast<int64_t>(total), stats.allocated_bytes[0].current};
+}
+
+void reset_peak_memory(at::Device device) {
+  if (device.is_cuda()) at::getDeviceAllocator(device.type())->resetPeakStats(device.index());
 }
 
 void synchronize(at::Device device) {

@@ -115,11 +115,10 @@ struct Fp8 {
     return static_cast<uint8_t>(code | (v < 0 ? 0x80u : 0u));
   }
   static GRAFT_BOTH float decode(uint8_t code, float scale, int) {
-    const int exponent = code >> 3 & 15, mantissa = code & 7;
-    uint32_t bits32 = static_cast<uint32_t>(exponent + 120) << 23 | static_cast<uint32_t>(mantissa) << 20;
-    float m;
-    memcpy(&m, &bits32, 4);
-    if (exponent == 0) m = static_cast<float>(mantissa) * 0.001953125f;
+    const uint32_t magnitude = code & 0x7fu, normal = (magnitude << 20) + (120u << 23), subnormal = (magnitude << 20) + (121u << 23);
+    float m, n;   // with fp32's bias; a subnormal is what its mantissa adds to 2^-6
+    memcpy(&m, &normal, 4), memcpy(&n, &subnormal, 4);
+    m = magnitude < 8 ? n - 0.015625f : m;
     return (code & 0x80 ? -m : m) * (scale * (1.0f / 448.0f));
   }
 };

@@ -102,16 +102,17 @@ void encode(Codec codec, const T* x, int64_t count, const Constants& constants, 
 }
 
 // --- Decoding ----------------------------------------------------------------------------------------------------------------
-/// What the 16 codes of a group stand for, in the type that is asked for: then a group is looked up.
-template <class T>
-void group_table(Codec codec, float scale, int zero, T* table) {
-  const float* points = codec == Codec::int4_affine ? nullptr : code_points(codec);
-  for (int code = 0; code < 16; ++code)
-    store(table + code, points ? points[code] * scale : Int4Affine::decode(static_cast<uint8_t>(code), scale, zero));
+// What the 16 codes of a 4-bit group stand for is 16 points times its scale; then a group is looked up.
+void affine_points(int zero, float* points) {
+  static constexpr float codes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const auto z = static_cast<float>(zero);
+  for (int code = 0; code < 16; ++code) points[code] = codes[code] - z;
 }
 
 template <class T>
-void look_up(const uint8_t* codes, int64_t first, int64_t count, const T* table, T* out) {   // `first`: of the element in codes
+void look_up(const uint8_t* codes, int64_t first, int64_t count, const float* points, float scale, T* out) {   // `first`: of the element in codes
+  T table[16];
+  for (int code = 0; code < 16; ++code) store(table + code, points[code] * scale);
   for (int64_t i = 0; i < count; ++i) {
     const uint8_t byte = codes[(first + i) / 2];
     out[i] = table[(first + i) % 2 ? byte & 15 : byte >> 4];
@@ -119,13 +120,25 @@ void look_up(const uint8_t* codes, int64_t first, int64_t count, const T* table,
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#define GRAFT_AVX2 __attribute__((target("avx2")))
-/// 32 elements at a time: a shuffle of bytes is a table of 16; a type of n bytes needs n of them, woven together.
-GRAFT_AVX2 void look_up_avx2(const uint8_t* codes, int64_t count, const uint16_t* table, uint16_t* out) {
-  alignas(16) uint8_t low[16], high[16];
-  for (int c = 0; c < 16; ++c) low[c] = static_cast<uint8_t>(table[c]), high[c] = static_cast<uint8_t>(table[c] >> 8);
-  const __m256i low_table = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(low)));
-  const __m256i high_table = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(high)));
+#define GRAFT_AVX2 __attribute__((target("avx2,f16c")))
+/// Eight fp32 as 16-bit numbers in 32-bit lanes, rounded as store() does it.
+GRAFT_AVX2 inline __m256i narrow(__m256 x, Bf16*) {
+  const __m256i bits = _mm256_castps_si256(x), odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  return _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
+}
+GRAFT_AVX2 inline __m256i narrow(__m256 x, Fp16*) { return _mm256_cvtepu16_epi32(_mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT)); }
+
+/// 32 elements at a time: a shuffle of bytes is a table of 16, and a number of two bytes takes two.
+template <class T>
+GRAFT_AVX2 void look_up_avx2(const uint8_t* codes, int64_t count, const float* points, float scale, T* out) {
+  const __m256 factor = _mm256_set1_ps(scale);
+  const __m256i first = narrow(_mm256_mul_ps(_mm256_loadu_ps(points), factor), static_cast<T*>(nullptr));
+  const __m256i second = narrow(_mm256_mul_ps(_mm256_loadu_ps(points + 8), factor), static_cast<T*>(nullptr));
+  const __m256i table = _mm256_permute4x64_epi64(_mm256_packus_epi32(first, second), 0xd8);   // 16 numbers of 16 bits
+  const __m256i bytes = _mm256_set1_epi16(0xff);
+  const __m256i low = _mm256_permute4x64_epi64(_mm256_packus_epi16(_mm256_and_si256(table, bytes), _mm256_and_si256(table, bytes)), 0x88);
+  const __m256i high = _mm256_permute4x64_epi64(_mm256_packus_epi16(_mm256_srli_epi16(table, 8), _mm256_srli_epi16(table, 8)), 0x88);
+  const __m256i low_table = _mm256_permute2x128_si256(low, low, 0), high_table = _mm256_permute2x128_si256(high, high, 0);
   const __m256i mask = _mm256_set1_epi8(15);
   for (int64_t i = 0; i < count; i += 32) {
     const __m256i pairs = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes + i / 2)));   // a byte in 16 bits
@@ -138,8 +151,9 @@ GRAFT_AVX2 void look_up_avx2(const uint8_t* codes, int64_t count, const uint16_t
   }
 }
 /// 8 elements at a time: two shuffles of eight floats and a choice between them.
-GRAFT_AVX2 void look_up_avx2(const uint8_t* codes, int64_t count, const float* table, float* out) {
-  const __m256 first = _mm256_loadu_ps(table), second = _mm256_loadu_ps(table + 8);
+GRAFT_AVX2 void look_up_avx2(const uint8_t* codes, int64_t count, const float* points, float scale, float* out) {
+  const __m256 factor = _mm256_set1_ps(scale);
+  const __m256 first = _mm256_mul_ps(_mm256_loadu_ps(points), factor), second = _mm256_mul_ps(_mm256_loadu_ps(points + 8), factor);
   const __m256i shifts = _mm256_setr_epi32(4, 0, 12, 8, 20, 16, 28, 24);
   for (int64_t i = 0; i < count; i += 8) {
     int32_t word;
@@ -149,30 +163,32 @@ GRAFT_AVX2 void look_up_avx2(const uint8_t* codes, int64_t count, const float* t
     _mm256_storeu_ps(out + i, _mm256_blendv_ps(a, b, _mm256_castsi256_ps(_mm256_slli_epi32(index, 28))));
   }
 }
+/// Past the caches: what is written is not read first. `to` lies on 32 bytes, and `bytes` is a multiple of them.
+GRAFT_AVX2 void stream_avx2(void* to, const void* from, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 32)
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(static_cast<char*>(to) + i), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(static_cast<const char*>(from) + i)));
+}
 bool has_avx2() {
-  static const bool has = __builtin_cpu_supports("avx2");
+  static const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c");
   return has;
 }
-void look_up_fast(const uint8_t* codes, int64_t count, const float* table, float* out) { look_up_avx2(codes, count, table, out); }
-template <class T>
-void look_up_fast(const uint8_t* codes, int64_t count, const T* table, T* out) {
-  static_assert(sizeof(T) == 2);
-  look_up_avx2(codes, count, reinterpret_cast<const uint16_t*>(table), reinterpret_cast<uint16_t*>(out));
-}
+void stream_fence() { _mm_sfence(); }
 #else
 bool has_avx2() { return false; }
 template <class T>
-void look_up_fast(const uint8_t*, int64_t, const T*, T*) {}
+void look_up_avx2(const uint8_t*, int64_t, const float*, float, T*) {}
+void stream_avx2(void*, const void*, int64_t) {}
+void stream_fence() {}
 #endif
 
 template <class T>
-void look_up_group(const uint8_t* codes, int64_t first, int64_t count, const T* table, T* out) {
+void look_up_group(const uint8_t* codes, int64_t first, int64_t count, const float* points, float scale, T* out) {
   int64_t done = 0;
   if (has_avx2() && first % 2 == 0) {
     done = count / 32 * 32;
-    look_up_fast(codes + first / 2, done, table, out);
+    look_up_avx2(codes + first / 2, done, points, scale, out);
   }
-  look_up(codes, first + done, count - done, table, out + done);
+  if (done < count) look_up(codes, first + done, count - done, points, scale, out + done);
 }
 
 template <class T, class C>
@@ -201,20 +217,36 @@ void decode_group(const Packed& packed, int64_t g, int64_t begin, int64_t end, T
       for (int64_t i = begin; i < end; ++i) store(out + (i - begin), dynamic_map()[codes[i]] * scale);
       return;
     default: {
-      T table[16];
-      group_table(packed.codec, scale, zero, table);
-      look_up_group(codes, begin, end - begin, table, out);
+      float points[16];
+      if (packed.codec == Codec::int4_affine) affine_points(zero, points);
+      look_up_group(codes, begin, end - begin, packed.codec == Codec::int4_affine ? points : code_points(packed.codec), scale, out);
     }
   }
 }
 
+/// Elements [first, last).
 template <class T>
-void decode_row(const Packed& packed, int64_t row, T* out) {
-  const int64_t group = packed.constants.group, first = row * packed.columns, last = first + packed.columns;
+void decode_range(const Packed& packed, int64_t first, int64_t last, T* out) {
+  const int64_t group = packed.constants.group;
   for (int64_t i = first; i < last;) {
-    const int64_t end = std::min(last, (i / group + 1) * group);
-    decode_group(packed, i / group, i, end, out + (i - first));
+    const int64_t g = i / group, end = std::min(last, (g + 1) * group);
+    decode_group(packed, g, i, end, out + (i - first));
     i = end;
+  }
+}
+
+constexpr int64_t piece = 2048;               // elements that stay in the first cache
+constexpr int64_t streamed_bytes = 8 << 20;   // results larger than this do not fit in the caches anyway
+
+/// A row by pieces, each decoded near the processor and streamed out.
+template <class T>
+void stream_row(const Packed& packed, int64_t row, T* out) {
+  alignas(32) T buffer[piece];
+  const int64_t first = row * packed.columns;
+  for (int64_t c = 0; c < packed.columns; c += piece) {
+    const int64_t size = std::min(piece, packed.columns - c);
+    decode_range(packed, first + c, first + c + size, buffer);
+    stream_avx2(out + c, buffer, size * static_cast<int64_t>(sizeof(T)));
   }
 }
 
@@ -249,7 +281,17 @@ void encode_cpu(Codec codec, const void* x, Real type, int64_t count, const Cons
 
 void decode_cpu(const Packed& packed, const Destination& to, Real type, int64_t begin, int64_t end) {
   with_real(type, [&](auto* t) {
-    for (int64_t row = begin; row < end; ++row) decode_row(packed, row, static_cast<decltype(t)>(to.out) + row * to.stride);
+    const auto whole = [](int64_t bytes) { return bytes % 32 == 0; };
+    const auto size = static_cast<int64_t>(sizeof(*t));
+    const bool streams = has_avx2() && packed.count * size >= streamed_bytes && whole(reinterpret_cast<intptr_t>(to.out)) && whole(to.stride * size) && whole(packed.columns * size);
+    for (int64_t row = begin; row < end; ++row) {
+      auto* out = static_cast<decltype(t)>(to.out) + row * to.stride;
+      if (streams)
+        stream_row(packed, row, out);
+      else
+        decode_range(packed, row * packed.columns, (row + 1) * packed.columns, out);
+    }
+    if (streams) stream_fence();
   });
 }
 
@@ -257,7 +299,7 @@ void matvec_cpu(const Packed& packed, const void* x, void* y, Real type, int64_t
   std::vector<float> row(static_cast<size_t>(packed.columns));
   with_real(type, [&](auto* t) {
     for (int64_t o = begin; o < end; ++o) {
-      decode_row(packed, o, row.data());
+      decode_range(packed, o * packed.columns, (o + 1) * packed.columns, row.data());
       store(static_cast<decltype(t)>(y) + o, dot(row.data(), static_cast<decltype(t)>(const_cast<void*>(x)), packed.columns));
     }
   });

@@ -107,7 +107,7 @@ Ranges least_error_ranges(const Tensor& flat, const Scheme& scheme, int64_t grou
   const Ranges whole = plain_ranges(flat, group);
   Ranges best = whole;
   Tensor least;
-  QuantizedTensor q{.scheme = scheme, .shape = {flat.numel()}};
+  QuantizedTensor q{.scheme = scheme, .shape = {flat.numel()}, .codes = {}, .scale = {}, .scale_codes = {}, .nested_scale = {}, .offset = 0, .map = {}, .zero = {}};
   q.scheme.grouping = Grouping::block, q.scheme.block_size = group, q.scheme.clip = Scheme::Clip::none;
   const Tensor exact = flat.to(at::kDouble);
   for (int percent = 100; percent >= 30; percent -= 2) {

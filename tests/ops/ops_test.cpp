@@ -3,9 +3,14 @@
 
 #include <torch/csrc/autograd/autograd.h>
 
+#include <mutex>
+#include <set>
+#include <thread>
+
 #include "graft/core/runtime.h"
 #include "graft/ops/attention.h"
 #include "graft/ops/dropout.h"
+#include "graft/ops/launch.h"
 #include "graft/ops/linear_cross_entropy.h"
 #include "graft/ops/norm.h"
 #include "graft/ops/recompute.h"
@@ -173,6 +178,17 @@ TEST(Ops, RecomputeGivesTheSameGradientsToTheBit) {
   const auto plain = gradients(false), again = gradients(true);
   EXPECT_TRUE(at::equal(plain.first, again.first));
   EXPECT_TRUE(at::equal(plain.second, again.second));
+}
+
+TEST(Threads, RowsAreCutOverThem) {
+  if (at::get_num_threads() == 1) GTEST_SKIP() << "one thread";
+  std::set<std::thread::id> seen;
+  std::mutex mutex;
+  for_rows(1 << 16, 64, [&](int64_t, int64_t) {
+    const std::lock_guard lock(mutex);
+    seen.insert(std::this_thread::get_id());
+  });
+  EXPECT_EQ(seen.size(), static_cast<size_t>(at::get_num_threads()));   // at::parallel_for is serial where OpenMP is not switched on
 }
 
 }  // namespace

@@ -37,6 +37,9 @@ def dense_product(module):
 
 
 def logits(loaded, ids, dtype):
+    for parameter in loaded.parameters():   # transformers leaves what is dense in a quantised folder in the folder's type
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(dtype)
     for module in loaded.modules():
         if isinstance(module, bitsandbytes.nn.Linear4bit):   # computes in the type that the folder names, in bf16 where the processor has it
             module.compute_dtype, module.compute_type_is_set, module.support_avx512bf16_for_cpu = dtype, True, False
@@ -55,9 +58,16 @@ def compare(name, found, expected):
     line(f"{name}, fp32, logits apart", f"{apart:.1e}", "<= 5e-4", apart <= 5e-4)
 
 
-def agree(name, found, expected):
-    share = (found.argmax(-1) == expected.argmax(-1)).float().mean().item()
-    line(f"{name}, bf16, same likeliest token at {len(found)} positions", f"{100 * share:.1f} %", ">= 99 %", share >= 0.99)
+def same(found, expected):
+    return 100 * (found.argmax(-1) == expected.argmax(-1)).float().mean().item()
+
+
+def agree(name, path, ids, own, folder):
+    """On the model's own greedy text, where its choice is clear; on prose bf16 itself moves a few per cent, in transformers too."""
+    share = same(ours(path, own, folder, "bf16"), theirs(path, own, torch.bfloat16))
+    line(f"{name}, bf16, same likeliest token at {len(own)} positions of its own text", f"{share:.1f} %", ">= 99 %", share >= 99)
+    prose, itself = same(ours(path, ids, folder, "bf16"), theirs(path, ids, torch.bfloat16)), same(theirs(path, ids, torch.float32), theirs(path, ids, torch.bfloat16))
+    line(f"{name}, bf16, same likeliest token at {len(ids)} positions of prose", f"{prose:.1f} %", f">= transformers' bf16 against its fp32 ({itself:.1f} %) - 1", prose >= itself - 1)
 
 
 FORMATS = {"nf4": [], "nf4 double": ["--double-quantization"], "fp4": [], "int8_absmax": []}
@@ -70,9 +80,13 @@ with tempfile.TemporaryDirectory() as folder:
     for name, flags in FORMATS.items():
         out = f"{folder}/ours"
         subprocess.run([graft, "quantize", model, "--to", name.split()[0], out] + flags, check=True, stderr=subprocess.DEVNULL)
-        ids = AutoTokenizer.from_pretrained(out)(TEXT)["input_ids"][:1000]
+        tokenizer = AutoTokenizer.from_pretrained(out)
+        ids = tokenizer(TEXT)["input_ids"][:1000]
+        text = subprocess.run([graft, "generate", out, "--raw", "--prompt", "The town lies on the river", "--max-new-tokens", "300", "--dtype", "fp32"], check=True,
+                              capture_output=True, text=True).stdout
+        own = tokenizer("The town lies on the river" + text)["input_ids"][:300]
         compare(f"{name}: graft's folder in bitsandbytes", theirs(out, ids, torch.float32), ours(out, ids, folder, "fp32"))
-        agree(f"{name}: graft's folder in bitsandbytes", theirs(out, ids, torch.bfloat16), ours(out, ids, folder, "bf16"))
+        agree(f"{name}: graft's folder in bitsandbytes", out, ids, own, folder)
         shutil.rmtree(out)
 
     # the other way round: bitsandbytes quantises graft's dense export and saves it

@@ -25,9 +25,12 @@ bool cpu_has_bf16();
 
 struct DeviceMemory {
   int64_t allocated_peak = 0, reserved_peak = 0, free = 0, total = 0;  // bytes
+  int64_t allocated = 0;   // now
 };
 /// LibTorch's allocator and the driver on a GPU; on the CPU: RssAnon's peak and now.
 DeviceMemory device_memory(at::Device device);
+/// The peaks count from here; nothing on the CPU.
+void reset_peak_memory(at::Device device);
 
 /// Waits for all work on the device.
 void synchronize(at::Device device);
