@@ -45,7 +45,7 @@ inline Batch batch_of(const std::vector<int64_t>& lengths, int64_t vocab, uint64
 inline void randomize(LanguageModel& model, const std::string& name, double deviation = 0.2, uint64_t seed = 7) {
   at::NoGradGuard no_grad;
   at::manual_seed(seed);
-  for (auto& [key, tensor] : parameters(model, name)) tensor.normal_(0, deviation);
+  for (auto& [key, tensor] : parameters(model, name)) tensor.copy_(at::empty(tensor.sizes()).normal_(0, deviation));   // the same on every device
 }
 
 inline double difference(const Tensor& a, const Tensor& b) { return (a.cpu().to(at::kDouble) - b.cpu().to(at::kDouble)).abs().max().item<double>(); }

@@ -9,8 +9,8 @@ namespace {
 
 constexpr int threads = 256;
 
-unsigned blocks_for(int64_t work, int64_t limit = int64_t{1} << 20) {
-  const int64_t blocks = (work + threads - 1) / threads;
+unsigned blocks_for(int64_t work) {
+  const int64_t blocks = (work + threads - 1) / threads, limit = int64_t{1} << 20;
   return static_cast<unsigned>(blocks < 1 ? 1 : blocks < limit ? blocks : limit);
 }
 
@@ -80,14 +80,19 @@ struct Decoder {
   }
 };
 
+/// The tables of a block: a 4-bit type's points, and the map of doubly quantised scales.
+struct Tables {
+  float points[16], map[256];
+};
 template <class C>
-__device__ Decoder<C> make_decoder(float* shared, const Constants& constants) {
-  if constexpr (std::is_same_v<C, Nf4> || std::is_same_v<C, Fp4>) {
-    if (threadIdx.x < 16) shared[threadIdx.x] = device_points[std::is_same_v<C, Fp4>][threadIdx.x];
-    __syncthreads();
-    return {shared};
+__device__ Decoder<C> make_decoder(Tables& shared, Constants& constants) {
+  if ((std::is_same_v<C, Nf4> || std::is_same_v<C, Fp4>)&&threadIdx.x < 16) shared.points[threadIdx.x] = device_points[std::is_same_v<C, Fp4>][threadIdx.x];
+  if (constants.map) {
+    for (int i = threadIdx.x; i < 256; i += threads) shared.map[i] = constants.map[i];
+    constants.map = shared.map;
   }
-  return {constants.map};
+  __syncthreads();
+  return {std::is_same_v<C, Dynamic8> ? shared.map : shared.points};
 }
 
 template <class T>
@@ -110,9 +115,9 @@ struct DecodeJobs {
 /// Eight numbers of one group a step: rows and groups are multiples of eight, and codes and rows are aligned to what is read at once.
 template <class C, class T>
 __global__ void decode_eights_kernel(DecodeJobs jobs) {
-  __shared__ float shared[16];
+  __shared__ Tables shared;
   const DecodeJob& job = jobs.job[blockIdx.y];
-  const Constants& constants = job.packed.constants;
+  Constants constants = job.packed.constants;
   const Decoder<C> decode = make_decoder<C>(shared, constants);
   const int64_t eights = job.packed.count / 8;
   const bool dense = job.to.stride == job.packed.columns;
@@ -128,7 +133,7 @@ __global__ void decode_eights_kernel(DecodeJobs jobs) {
     for (int u = 0; u < unroll; ++u) {
       const int64_t e = first + u * step;
       if (e >= eights) continue;
-      codes[u] = reinterpret_cast<const Codes*>(job.packed.codes)[e];
+      codes[u] = __ldcs(reinterpret_cast<const Codes*>(job.packed.codes) + e);
       const int64_t g = shift >= 0 ? (e * 8) >> shift : e * 8 / constants.group;
       scale[u] = group_scale(constants, g);
       zero[u] = constants.zero ? constants.zero[g] : 0;
@@ -157,9 +162,9 @@ __global__ void decode_eights_kernel(DecodeJobs jobs) {
 /// Any shape, one number a thread.
 template <class C, class T>
 __global__ void decode_kernel(DecodeJobs jobs) {
-  __shared__ float shared[16];
+  __shared__ Tables shared;
   const DecodeJob& job = jobs.job[blockIdx.y];
-  const Constants& constants = job.packed.constants;
+  Constants constants = job.packed.constants;
   const Decoder<C> decode = make_decoder<C>(shared, constants);
   for (int64_t i = blockIdx.x * int64_t{threads} + threadIdx.x; i < job.packed.count; i += int64_t{gridDim.x} * threads) {
     const int64_t g = i / constants.group;
@@ -184,8 +189,8 @@ __device__ float warp_sum(float x) {
 /// A warp an output: each lane takes 32 numbers (16 bytes of codes, one group's) a step.
 template <class C, class T>
 __global__ void matvec_kernel(Packed packed, const T* x, T* y) {
-  __shared__ float shared[16];
-  const Constants& constants = packed.constants;
+  __shared__ Tables shared;
+  Constants constants = packed.constants;
   const Decoder<C> decode = make_decoder<C>(shared, constants);
   const int64_t rows = packed.count / packed.columns, columns = packed.columns;
   const int64_t row = blockIdx.x * int64_t{threads / 32} + threadIdx.x / 32;
@@ -238,7 +243,9 @@ void decode_cuda(const Packed* packed, const Destination* to, int tensors, Real 
     eights = eights && in_eights(packed[i], to[i]);
   }
   if (largest == 0) return;
-  const dim3 grid(eights ? blocks_for(largest / 8 / 4 + 1) : blocks_for(largest), static_cast<unsigned>(tensors));
+  // Eights: enough blocks to fill any card a few times over; each then goes round, so that its tables are read once.
+  const unsigned most = 4096u / static_cast<unsigned>(tensors), wanted = blocks_for(eights ? largest / 8 / 4 + 1 : largest);
+  const dim3 grid(wanted < most || !eights ? wanted : most, static_cast<unsigned>(tensors));
   with_codec(packed[0].codec, [&](auto c) {
     with_cuda_real(type, [&](auto* t) {
       using C = decltype(c);
