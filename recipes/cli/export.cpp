@@ -92,11 +92,11 @@ void add_export_verbs(Program& program) {
   const auto names = format_names();
   quantize->add_option("--to", q->to, "the format to write")->check(CLI::IsMember(std::vector<std::string>(names.begin() + 1, names.end())));
   quantize->add_flag("--report", q->reports, "bits, errors and their causes for every format, by tensor and in all");
-  quantize->add_option("--formats", q->report.formats, "with --report: only these")->delimiter(',');
-  quantize->add_option("--block-size", q->report.block_sizes, "numbers in a block; several with --report: 64,128")->delimiter(',')->capture_default_str();
+  quantize->add_option("--formats", q->report.formats, "with --report: only these")->delimiter(',')->allow_extra_args(false);
+  quantize->add_option("--block-size", q->report.block_sizes, "numbers in a block; several with --report: 64,128")->delimiter(',')->allow_extra_args(false)->capture_default_str();
   quantize->add_flag("--double-quantization", q->options.double_quantization, "the blocks' constants in 8 bits; with --report: these too");
-  quantize->add_option("--clip", q->report.clips, "integer formats: none, percentile, mse; several with --report")->delimiter(',')->capture_default_str();
-  quantize->add_option("--skip-modules", q->options.skip_modules, "what stays in 16 bits")->delimiter(',')->capture_default_str();
+  quantize->add_option("--clip", q->report.clips, "integer formats: none, percentile, mse; several with --report")->delimiter(',')->allow_extra_args(false)->capture_default_str();
+  quantize->add_option("--skip-modules", q->options.skip_modules, "what stays in 16 bits")->delimiter(',')->allow_extra_args(false)->capture_default_str();
   quantize->add_option("--text", q->report.text, "with --report: measure perplexity and KL divergence on this text");
   quantize->add_option("--tokens", q->report.tokens, "... on so many of its tokens")->capture_default_str()->check(CLI::PositiveNumber);
   quantize->add_option("--report-folder", q->report_folder, "with --report: write report.json and report.html there");

@@ -21,10 +21,12 @@ constexpr float fp4_points[16] = {GRAFT_FP4_POINTS};
 std::vector<float> make_dynamic_map() {
   std::vector<float> map{0.0f, 1.0f};
   for (int i = 0; i < 7; ++i) {
-    // torch.linspace(0.1, 1, count) in fp32 counts from the nearer end
+    // torch.linspace(0.1, 1, count) in fp32 counts from the nearer end, with fused multiply-adds where a processor has them
     const int count = (1 << i) + 1;
     const float first = 0.1f, last = 1.0f, step = (last - first) / static_cast<float>(count - 1);
-    const auto boundary = [&](int k) { return k < count / 2 ? first + step * static_cast<float>(k) : last - step * static_cast<float>(count - 1 - k); };
+    const auto boundary = [&](int k) {
+      return k < count / 2 ? std::fma(step, static_cast<float>(k), first) : std::fma(-step, static_cast<float>(count - 1 - k), last);
+    };
     const auto decade = static_cast<float>(std::pow(10.0, i - 6));
     for (int k = 0; k + 1 < count; ++k) {
       const float point = decade * ((boundary(k) + boundary(k + 1)) / 2.0f);

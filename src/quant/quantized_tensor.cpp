@@ -137,7 +137,7 @@ void quantize_scales(QuantizedTensor& q) {
   q.offset = static_cast<float>(ordered_sum(scale.to(at::kDouble)).item<double>() / static_cast<double>(scale.numel()));
   const Tensor centred = scale - q.offset;
   const Ranges ranges = plain_ranges(centred, kernels::nested_group);
-  q.nested_scale = at::maximum(ranges.low.neg(), ranges.high);
+  q.nested_scale = at::maximum(ranges.low.neg(), ranges.high).abs();   // a zero has no sign
   q.scale_codes = at::empty({scale.numel()}, scale.options().dtype(at::kByte));
   kernels::Constants constants;
   constants.scale = q.nested_scale.const_data_ptr<float>();

@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 
 #include "../src/kernels/codecs.h"
+#include "graft/io/file_hash.h"
 #include "quant/support.h"
 
 namespace graft::testing {
@@ -43,6 +44,8 @@ TEST(DynamicMap, IsBitsandbytesSigned) {
   EXPECT_NEAR(map[128], 5.5e-7, 1e-12);
   EXPECT_EQ(map[255], 1.0f);
   EXPECT_TRUE(std::is_sorted(map, map + 256));
+  // every bit of bitsandbytes 0.50's create_dynamic_map(signed=True), as its CUDA kernels are given it
+  EXPECT_EQ(content_hash(std::as_bytes(std::span(map, 256))), "4071ba44a2121d96");
 }
 
 TEST(FourBits, CodesAreTheNearestPointsAndValuesThePoints) {

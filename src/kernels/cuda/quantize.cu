@@ -86,7 +86,7 @@ struct Tables {
 };
 template <class C>
 __device__ Decoder<C> make_decoder(Tables& shared, Constants& constants) {
-  if ((std::is_same_v<C, Nf4> || std::is_same_v<C, Fp4>)&&threadIdx.x < 16) shared.points[threadIdx.x] = device_points[std::is_same_v<C, Fp4>][threadIdx.x];
+  if ((std::is_same_v<C, Nf4> || std::is_same_v<C, Fp4>) && threadIdx.x < 16) shared.points[threadIdx.x] = device_points[std::is_same_v<C, Fp4>][threadIdx.x];
   if (constants.map) {
     for (int i = threadIdx.x; i < 256; i += threads) shared.map[i] = constants.map[i];
     constants.map = shared.map;
@@ -112,36 +112,49 @@ struct DecodeJobs {
   DecodeJob job[decode_limit];
 };
 
-/// Eight numbers of one group a step: rows and groups are multiples of eight, and codes and rows are aligned to what is read at once.
+constexpr int eights_a_lane = 4;                       // loads in flight
+constexpr int chunk_eights = 32 * eights_a_lane;       // what a warp takes at a time: 1024 numbers
+
+/// Rows and groups are multiples of eight, and codes and rows are aligned to what is read at once. A warp takes 1024 numbers in a row; where
+/// groups are powers of two, each of their scales is worked out by one lane and handed round.
 template <class C, class T>
 __global__ void decode_eights_kernel(DecodeJobs jobs) {
   __shared__ Tables shared;
   const DecodeJob& job = jobs.job[blockIdx.y];
   Constants constants = job.packed.constants;
   const Decoder<C> decode = make_decoder<C>(shared, constants);
-  const int64_t eights = job.packed.count / 8;
+  const int64_t eights = job.packed.count / 8, groups = (job.packed.count + constants.group - 1) / constants.group;
   const bool dense = job.to.stride == job.packed.columns;
   const int shift = (constants.group & (constants.group - 1)) == 0 ? __ffsll(constants.group) - 1 : -1;
-  constexpr int unroll = 4;   // loads in flight
-  const int64_t step = int64_t{gridDim.x} * threads;
-  for (int64_t first = blockIdx.x * int64_t{threads} + threadIdx.x; first < eights; first += unroll * step) {
-    using Codes = std::conditional_t<C::bits == 4, uint32_t, uint2>;
-    Codes codes[unroll];
-    float scale[unroll];
-    int zero[unroll];
+  const int lane = threadIdx.x % 32;
+  using Codes = std::conditional_t<C::bits == 4, uint32_t, uint2>;
+  for (int64_t first = (blockIdx.x * int64_t{threads / 32} + threadIdx.x / 32) * chunk_eights; first < eights;
+       first += int64_t{gridDim.x} * (threads / 32) * chunk_eights) {
+    Codes codes[eights_a_lane];
 #pragma unroll
-    for (int u = 0; u < unroll; ++u) {
-      const int64_t e = first + u * step;
-      if (e >= eights) continue;
-      codes[u] = __ldcs(reinterpret_cast<const Codes*>(job.packed.codes) + e);
-      const int64_t g = shift >= 0 ? (e * 8) >> shift : e * 8 / constants.group;
-      scale[u] = group_scale(constants, g);
-      zero[u] = constants.zero ? constants.zero[g] : 0;
+    for (int u = 0; u < eights_a_lane; ++u)
+      if (first + 32 * u + lane < eights) codes[u] = __ldcs(reinterpret_cast<const Codes*>(job.packed.codes) + first + 32 * u + lane);
+    float lane_scale = 0;
+    int lane_zero = 0;
+    if (shift >= 0) {
+      const int64_t g = (first * 8 >> shift) + lane;
+      if (g < groups && (lane << shift) < chunk_eights * 8) {
+        lane_scale = group_scale(constants, g);
+        lane_zero = constants.zero ? constants.zero[g] : 0;
+      }
     }
 #pragma unroll
-    for (int u = 0; u < unroll; ++u) {
-      const int64_t e = first + u * step;
+    for (int u = 0; u < eights_a_lane; ++u) {
+      const int64_t e = first + 32 * u + lane;
+      const int holder = shift >= 0 ? ((32 * u + lane) * 8) >> shift : 0;
+      float scale = __shfl_sync(0xffffffffu, lane_scale, holder);
+      int zero = __shfl_sync(0xffffffffu, lane_zero, holder);
       if (e >= eights) continue;
+      if (shift < 0) {
+        const int64_t g = e * 8 / constants.group;
+        scale = group_scale(constants, g);
+        zero = constants.zero ? constants.zero[g] : 0;
+      }
       Eight<T> out;
 #pragma unroll
       for (int k = 0; k < 8; ++k) {
@@ -150,7 +163,7 @@ __global__ void decode_eights_kernel(DecodeJobs jobs) {
           code = codes[u] >> (8 * (k / 2) + (k % 2 ? 0 : 4)) & 15u;   // bytes in order, the high half first
         else
           code = (k < 4 ? codes[u].x : codes[u].y) >> (8 * (k % 4)) & 255u;
-        put(out.values + k, decode(code, scale[u], zero[u]));
+        put(out.values + k, decode(code, scale, zero));
       }
       int64_t at = e * 8;
       if (!dense) at = at / job.packed.columns * job.to.stride + at % job.packed.columns;
@@ -198,22 +211,35 @@ __global__ void matvec_kernel(Packed packed, const T* x, T* y) {
   x += blockIdx.y * columns;
   const int lane = threadIdx.x % 32;
   float sum = 0;
-  for (int64_t c = lane * 32; c < columns; c += 32 * 32) {
-    const int64_t i = row * columns + c;
-    const uint4 codes = *reinterpret_cast<const uint4*>(packed.codes + i / 2);
-    const int64_t g = i / constants.group;
-    const float scale = group_scale(constants, g);
-    const int zero = constants.zero ? constants.zero[g] : 0;
-    const uint32_t words[4] = {codes.x, codes.y, codes.z, codes.w};
-    float part = 0;
+  constexpr int unroll = 4;   // loads in flight
+  for (int64_t first = lane * 32; first < columns; first += unroll * 32 * 32) {
+    uint4 codes[unroll];
+    float scale[unroll];
+    int zero[unroll];
 #pragma unroll
-    for (int w = 0; w < 4; ++w) {
-      const Eight<T> values = *reinterpret_cast<const Eight<T>*>(x + c + 8 * w);
-#pragma unroll
-      for (int k = 0; k < 8; ++k)
-        part = fmaf(decode(words[w] >> (8 * (k / 2) + (k % 2 ? 0 : 4)) & 15u, 1.0f, zero), load(values.values[k]), part);
+    for (int u = 0; u < unroll; ++u) {
+      const int64_t c = first + u * 32 * 32, i = row * columns + c;
+      if (c >= columns) continue;
+      codes[u] = __ldcs(reinterpret_cast<const uint4*>(packed.codes + i / 2));
+      const int64_t g = i / constants.group;
+      scale[u] = group_scale(constants, g);
+      zero[u] = constants.zero ? constants.zero[g] : 0;
     }
-    sum = fmaf(part, scale, sum);
+#pragma unroll
+    for (int u = 0; u < unroll; ++u) {
+      const int64_t c = first + u * 32 * 32;
+      if (c >= columns) continue;
+      const uint32_t words[4] = {codes[u].x, codes[u].y, codes[u].z, codes[u].w};
+      float part = 0;
+#pragma unroll
+      for (int w = 0; w < 4; ++w) {
+        const Eight<T> values = *reinterpret_cast<const Eight<T>*>(x + c + 8 * w);
+#pragma unroll
+        for (int k = 0; k < 8; ++k)
+          part = fmaf(decode(words[w] >> (8 * (k / 2) + (k % 2 ? 0 : 4)) & 15u, 1.0f, zero[u]), load(values.values[k]), part);
+      }
+      sum = fmaf(part, scale[u], sum);
+    }
   }
   sum = warp_sum(sum);
   if (lane == 0) put(y + blockIdx.y * rows + row, sum);
@@ -244,7 +270,7 @@ void decode_cuda(const Packed* packed, const Destination* to, int tensors, Real 
   }
   if (largest == 0) return;
   // Eights: enough blocks to fill any card a few times over; each then goes round, so that its tables are read once.
-  const unsigned most = 4096u / static_cast<unsigned>(tensors), wanted = blocks_for(eights ? largest / 8 / 4 + 1 : largest);
+  const unsigned most = 4096u / static_cast<unsigned>(tensors), wanted = blocks_for(eights ? largest / 8 / eights_a_lane + 1 : largest);
   const dim3 grid(wanted < most || !eights ? wanted : most, static_cast<unsigned>(tensors));
   with_codec(packed[0].codec, [&](auto c) {
     with_cuda_real(type, [&](auto* t) {
