@@ -90,6 +90,11 @@ void measure(const Shape& shape, const std::string& format, bool doubly, at::Dev
       for (const auto& q : layers[static_cast<size_t>(i) % layers.size()]) matvec(q, x);
     });
     const double dense = seconds_of(device, [&](int64_t i) { decode(i), at::linear(x, scratch); });
+    decode(0);
+    std::vector<Tensor> parts;
+    for (const auto& q : layers[0]) parts.push_back(matvec(q, x.to(at::kFloat)));
+    const Tensor exact = at::linear(x.to(at::kDouble), scratch.to(at::kDouble));   // a wrong product must not look fast
+    line["one_row_error"] = ((at::cat(parts, 1).to(at::kDouble) - exact).norm() / exact.norm()).item<double>();
     line["one_row_us"] = 1e6 * row, line["dequantise_and_product_us"] = 1e6 * dense, line["one_row_speedup"] = dense / row;
   }
   fmt::print("{}\n", to_line(line));
