@@ -44,8 +44,9 @@ std::string inspect_model(const std::string& path, bool tensors) {
   const auto name_of = [&](std::optional<int32_t> id) { return id ? fmt::format("{} ({})", tokenizer.id_to_token(*id), *id) : std::string("none"); };
   text += fmt::format("  tokenizer: {} tokens, bos {}, eos {}, pad {}; chat template: {}\n", tokenizer.vocab_size(), name_of(tokenizer.bos()),
                       name_of(tokenizer.eos()), name_of(tokenizer.pad()), files->chat_template().empty() ? "none" : "yes");
-  outline_model(*files);
-  return text + "  the weights fit the config\n" + list;
+  const auto outline = outline_model(*files);
+  const auto scheme = storage_of(*files, {}, outline->sites().at(2)->path());
+  return text + "  the weights fit the config" + (scheme ? "; they are kept as " + describe(*scheme) : "") + "\n" + list;
 }
 
 std::string inspect_adapter(const fs::path& folder, bool tensors) {

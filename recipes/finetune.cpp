@@ -14,6 +14,7 @@
 #include "graft/report/metrics.h"
 #include "graft/train/evaluate.h"
 #include "graft/train/trainer.h"
+#include "dense_cache.h"
 #include "session.h"
 
 namespace graft {
@@ -23,7 +24,7 @@ namespace fs = std::filesystem;
 
 // Keys that do not touch what is learnt up to a step: a run may go on with others.
 constexpr std::string_view free_keys[] = {"train.epochs", "train.max_steps", "train.log_every", "eval.", "checkpoint.", "output_dir",
-                                          "train.max_skipped_steps"};
+                                          "train.max_skipped_steps", "quantization.cache", "quantization.store"};
 
 void check_differences(const Job& before, const Job& now, bool allow_change, const Log& log) {
   ErrorList refused;
@@ -121,7 +122,8 @@ void train_job(const Job& job, const std::optional<Checkpoint>& checkpoint, cons
   write_file(run / "job.yaml", to_yaml(job));
   cut_metrics(run / "metrics.jsonl", trainer.state().step);
   MetricsWriter metrics(run / "metrics.jsonl", options.log_every, observer);
-  trainer.run(metrics, stop);
+  DenseCache cache(*model, metrics, log);
+  trainer.run(job.quantization.cache == "auto" ? static_cast<Observer&>(cache) : metrics, stop);
   write_adapter(run / "adapter", *model, "default", job.adapter, job.model.path);
   log.info("done: {} steps, {} skipped; the adapter is in {}", trainer.state().step, trainer.state().skipped, (run / "adapter").string());
 }

@@ -49,9 +49,9 @@ Model::Model(Model&&) noexcept = default;
 Model& Model::operator=(Model&&) noexcept = default;
 Model::~Model() = default;
 
-Model Model::load(const std::string& path, const std::string& device, const std::string& dtype, std::stop_token stop) {
+Model Model::load(const std::string& path, const std::string& device, const std::string& dtype, const std::string& quantization, std::stop_token stop) {
   Target target;
-  target.model.path = path, target.what = path;
+  target.model.path = path, target.what = path, target.quantization.format = quantization;
   return Model(std::make_unique<Impl>(Impl{open_speaker(target, device, dtype, {}, std::move(stop)), {}}));
 }
 

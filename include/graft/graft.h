@@ -30,8 +30,9 @@ struct Message {
 class Model {
  public:
   /// `path`: a folder, a .gguf file, or org/name[@revision] in the local Hugging Face cache. `device`: auto | cpu | cuda | cuda:N;
-  /// `dtype`: auto | bf16 | fp16 | fp32. Throws RequestError, or Stopped.
-  static Model load(const std::string& path, const std::string& device = "auto", const std::string& dtype = "auto", std::stop_token stop = {});
+  /// `dtype`: auto | bf16 | fp16 | fp32; `quantization`: none | nf4 | int8_absmax | ... (docs/quantization.md). Throws RequestError, or Stopped.
+  static Model load(const std::string& path, const std::string& device = "auto", const std::string& dtype = "auto",
+                    const std::string& quantization = "none", std::stop_token stop = {});
   Model(Model&&) noexcept;
   Model& operator=(Model&&) noexcept;
   ~Model();

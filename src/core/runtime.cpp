@@ -13,9 +13,9 @@
 namespace graft {
 namespace {
 
-/// A line of /proc/self/status in bytes, or 0.
-int64_t process_status(std::string_view key) {
-  std::ifstream in("/proc/self/status");
+/// A line of a file in /proc, such as "VmHWM:   123 kB", in bytes; 0 if it is not there.
+int64_t proc_bytes(const char* file, std::string_view key) {
+  std::ifstream in(file);
   for (std::string line; std::getline(in, line);)
     if (line.starts_with(key)) return std::stoll(line.substr(key.size() + 1)) * 1024;
   return 0;
@@ -79,7 +79,11 @@ std::string describe_machine() {
 }
 
 DeviceMemory device_memory(at::Device device) {
-  if (!device.is_cuda()) return {process_status("VmHWM:"), process_status("RssAnon:"), 0, 0, process_status("RssAnon:")};
+  if (!device.is_cuda()) {
+    const char *process = "/proc/self/status", *machine = "/proc/meminfo";
+    const int64_t now = proc_bytes(process, "RssAnon:");
+    return {proc_bytes(process, "VmHWM:"), now, proc_bytes(machine, "MemAvailable:"), proc_bytes(machine, "MemTotal:"), now};
+  }
   auto* allocator = at::getDeviceAllocator(device.type());
   const auto stats = allocator->getDeviceStats(device.index());
   const auto [free, total] = allocator->getMemoryInfo(device.index());

@@ -92,6 +92,9 @@ for name, x in tensors.items():
         absmax = bnb.quantize_4bit(x, blocksize=int(block), quant_type=kind)[1].absmax
         again, nested = bnb.quantize_blockwise(absmax - torch.tensor(offset, device=device), blocksize=256)
         apart = (again.view(-1).int() - get("scale_codes").int()).abs()
+        if device == "cpu":   # a block of zeros has another code there, which also stands for zero; and its search is coarse next to zero
+            largest = get("nested_scale").repeat_interleave(256)[: apart.numel()]
+            apart *= (largest > 0) & ((absmax - offset).abs() > 1e-4 * largest)
         map_codes += apart.numel()
         map_off_by_one += (apart == 1).sum().item()
         constants += (apart > (0 if device == "cuda" else 1)).sum().item()

@@ -1,6 +1,7 @@
 // Quantised bases from end to end: folders, merging, quantisation-aware training.
 #include <ATen/ATen.h>
 
+#include "../recipes/dense_cache.h"
 #include "../recipes/export.h"
 #include "../recipes/quantize.h"
 #include "graft/core/error.h"
@@ -286,6 +287,20 @@ TEST(Store, TheSecondLoadTakesTheStoredBase) {
   unsetenv("GRAFT_CACHE");
   EXPECT_NE(said.find("comes from"), std::string::npos);
   EXPECT_TRUE(at::equal(logits_of(*again, how), logits_of(*base.files, how)));
+}
+
+TEST(Cache, KeepsWhatFitsAndChangesNothing) {
+  at::NoGradGuard no_grad;
+  const Base base = open_base(tiny());
+  const auto model = load_model(*base.files, {at::kCPU, at::kFloat, options("nf4")});
+  Batch batch = batch_of({12, 9}, 200);
+  batch.ids = batch.ids.cpu(), batch.positions = batch.positions.cpu(), batch.segments = batch.segments.cpu();
+  const Tensor before = logits(*model, batch);
+  const Weight& first = *model->sites().at(2)->weight();
+  EXPECT_EQ(keep_dense(*model, first.out_features() * first.in_features() * 4 - 1), 0);
+  EXPECT_EQ(keep_dense(*model, first.out_features() * first.in_features() * 4), 1);
+  EXPECT_GT(keep_dense(*model, 1 << 30), 10);
+  EXPECT_TRUE(at::equal(logits(*model, batch), before));
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ struct DeviceMemory {
   int64_t allocated_peak = 0, reserved_peak = 0, free = 0, total = 0;  // bytes
   int64_t allocated = 0;   // now
 };
-/// LibTorch's allocator and the driver on a GPU; on the CPU: RssAnon's peak and now.
+/// LibTorch's allocator and the driver on a GPU; on the CPU the process's peak (VmHWM), RssAnon now, and what the machine has left.
 DeviceMemory device_memory(at::Device device);
 /// The peaks count from here; nothing on the CPU.
 void reset_peak_memory(at::Device device);

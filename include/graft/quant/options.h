@@ -34,11 +34,11 @@ struct QuantizationOptions {
   QatOptions qat;
   void visit(auto& v) {
     v("format", format, "how the frozen base's matrices are kept", format_names());
-    v("granularity", granularity, "which numbers share constants: auto (the format's own) | row | tensor | block", Choices{"auto", "row", "tensor", "block"});
-    v("block_size", block_size, "numbers in a block: 32, 64, ... 4096", Between(32, 4096));
+    v("granularity", granularity, "which numbers share constants; auto: the format's own", Choices{"auto", "row", "tensor", "block"});
+    v("block_size", block_size, "numbers in a block, a power of two", Between(32, 4096));
     v("double_quantization", double_quantization, "the blocks' constants in 8 bits (QLoRA)");
     v("clip", clip, "integer formats: cut a group's range to gain resolution", Choices{"none", "percentile", "mse"});
-    v("clip_percentile", clip_percentile, "clip percentile: the share of a group inside its range", Between(50, 100));
+    v("clip_percentile", clip_percentile, "for clip percentile: the share of a group, in %, inside its range", Between(50, 100));
     v("skip_modules", skip_modules, "modules that stay in 16 bits: names (the end of the path)");
     v("cache", cache, "auto: dense copies of what fits in the device's free memory (same results, faster)", Choices{"none", "auto"});
     v("store", store, "keep the quantised base on disk, so that the next run loads it instead of quantising again");

@@ -19,12 +19,12 @@ class QuantizedWeight : public Weight {
   Tensor matmul(const Tensor& x) const override;
   const QuantizedTensor& value() const { return value_; }
   /// Keeps the dense copy from now on, or lets it go: results are the same to the bit.
-  void keep_dense(bool keep) { kept_ = keep ? dequantize(value_, dtype_) : Tensor(); }
+  void keep_dense(bool keep) const { kept_ = keep ? dequantize(value_, dtype_) : Tensor(); }
 
  private:
   QuantizedTensor value_;
   at::ScalarType dtype_;
-  Tensor kept_;
+  mutable Tensor kept_;   // a cache: it changes no result
 };
 
 /// x as a weight: dense in `dtype` without a scheme, else quantised from the type it comes in.
