@@ -16,6 +16,7 @@ namespace {
 
 constexpr float nf4_points[16] = {GRAFT_NF4_POINTS};
 constexpr float fp4_points[16] = {GRAFT_FP4_POINTS};
+constexpr float int4_points[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 /// bitsandbytes' create_dynamic_map, signed, 7 exponent bits: decades of midpoints, finer towards 1.
 std::vector<float> make_dynamic_map() {
@@ -104,17 +105,11 @@ void encode(Codec codec, const T* x, int64_t count, const Constants& constants, 
 }
 
 // --- Decoding ----------------------------------------------------------------------------------------------------------------
-// What the 16 codes of a 4-bit group stand for is 16 points times its scale; then a group is looked up.
-void affine_points(int zero, float* points) {
-  static constexpr float codes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  const auto z = static_cast<float>(zero);
-  for (int code = 0; code < 16; ++code) points[code] = codes[code] - z;
-}
-
+// What the 16 codes of a 4-bit group stand for is (points - shift) * scale, a table of 16; then a group is looked up.
 template <class T>
-void look_up(const uint8_t* codes, int64_t first, int64_t count, const float* points, float scale, T* out) {   // `first`: of the element in codes
+void look_up(const uint8_t* codes, int64_t first, int64_t count, const float* points, float shift, float scale, T* out) {   // `first`: of the element in codes
   T table[16];
-  for (int code = 0; code < 16; ++code) store(table + code, points[code] * scale);
+  for (int code = 0; code < 16; ++code) store(table + code, (points[code] - shift) * scale);
   for (int64_t i = 0; i < count; ++i) {
     const uint8_t byte = codes[(first + i) / 2];
     out[i] = table[(first + i) % 2 ? byte & 15 : byte >> 4];
@@ -123,6 +118,9 @@ void look_up(const uint8_t* codes, int64_t first, int64_t count, const float* po
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define GRAFT_AVX2 __attribute__((target("avx2,f16c")))
+GRAFT_AVX2 inline __m256 scaled(const float* points, float shift, float scale) {
+  return _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(points), _mm256_set1_ps(shift)), _mm256_set1_ps(scale));
+}
 /// Eight fp32 as 16-bit numbers in 32-bit lanes, rounded as store() does it.
 GRAFT_AVX2 inline __m256i narrow(__m256 x, Bf16*) {
   const __m256i bits = _mm256_castps_si256(x), odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
@@ -132,10 +130,8 @@ GRAFT_AVX2 inline __m256i narrow(__m256 x, Fp16*) { return _mm256_cvtepu16_epi32
 
 /// 32 elements at a time: a shuffle of bytes is a table of 16, and a number of two bytes takes two.
 template <class T>
-GRAFT_AVX2 void look_up_avx2(const uint8_t* codes, int64_t count, const float* points, float scale, T* out) {
-  const __m256 factor = _mm256_set1_ps(scale);
-  const __m256i first = narrow(_mm256_mul_ps(_mm256_loadu_ps(points), factor), static_cast<T*>(nullptr));
-  const __m256i second = narrow(_mm256_mul_ps(_mm256_loadu_ps(points + 8), factor), static_cast<T*>(nullptr));
+GRAFT_AVX2 void look_up_avx2(const uint8_t* codes, int64_t count, const float* points, float shift, float scale, T* out) {
+  const __m256i first = narrow(scaled(points, shift, scale), static_cast<T*>(nullptr)), second = narrow(scaled(points + 8, shift, scale), static_cast<T*>(nullptr));
   const __m256i table = _mm256_permute4x64_epi64(_mm256_packus_epi32(first, second), 0xd8);   // 16 numbers of 16 bits
   const __m256i bytes = _mm256_set1_epi16(0xff);
   const __m256i low = _mm256_permute4x64_epi64(_mm256_packus_epi16(_mm256_and_si256(table, bytes), _mm256_and_si256(table, bytes)), 0x88);
@@ -153,9 +149,8 @@ GRAFT_AVX2 void look_up_avx2(const uint8_t* codes, int64_t count, const float* p
   }
 }
 /// 8 elements at a time: two shuffles of eight floats and a choice between them.
-GRAFT_AVX2 void look_up_avx2(const uint8_t* codes, int64_t count, const float* points, float scale, float* out) {
-  const __m256 factor = _mm256_set1_ps(scale);
-  const __m256 first = _mm256_mul_ps(_mm256_loadu_ps(points), factor), second = _mm256_mul_ps(_mm256_loadu_ps(points + 8), factor);
+GRAFT_AVX2 void look_up_avx2(const uint8_t* codes, int64_t count, const float* points, float shift, float scale, float* out) {
+  const __m256 first = scaled(points, shift, scale), second = scaled(points + 8, shift, scale);
   const __m256i shifts = _mm256_setr_epi32(4, 0, 12, 8, 20, 16, 28, 24);
   for (int64_t i = 0; i < count; i += 8) {
     int32_t word;
@@ -178,19 +173,19 @@ void stream_fence() { _mm_sfence(); }
 #else
 bool has_avx2() { return false; }
 template <class T>
-void look_up_avx2(const uint8_t*, int64_t, const float*, float, T*) {}
+void look_up_avx2(const uint8_t*, int64_t, const float*, float, float, T*) {}
 void stream_avx2(void*, const void*, int64_t) {}
 void stream_fence() {}
 #endif
 
 template <class T>
-void look_up_group(const uint8_t* codes, int64_t first, int64_t count, const float* points, float scale, T* out) {
+void look_up_group(const uint8_t* codes, int64_t first, int64_t count, const float* points, float shift, float scale, T* out) {
   int64_t done = 0;
   if (has_avx2() && first % 2 == 0) {
     done = count / 32 * 32;
-    look_up_avx2(codes + first / 2, done, points, scale, out);
+    look_up_avx2(codes + first / 2, done, points, shift, scale, out);
   }
-  if (done < count) look_up(codes, first + done, count - done, points, scale, out + done);
+  if (done < count) look_up(codes, first + done, count - done, points, shift, scale, out + done);
 }
 
 template <class T, class C>
@@ -218,11 +213,7 @@ void decode_group(const Packed& packed, int64_t g, int64_t begin, int64_t end, T
     case Codec::dynamic8:
       for (int64_t i = begin; i < end; ++i) store(out + (i - begin), dynamic_map()[codes[i]] * scale);
       return;
-    default: {
-      float points[16];
-      if (packed.codec == Codec::int4_affine) affine_points(zero, points);
-      look_up_group(codes, begin, end - begin, packed.codec == Codec::int4_affine ? points : code_points(packed.codec), scale, out);
-    }
+    default: return look_up_group(codes, begin, end - begin, code_points(packed.codec), static_cast<float>(zero), scale, out);
   }
 }
 
@@ -275,7 +266,7 @@ const float* dynamic_map() {
   static const std::vector<float> map = make_dynamic_map();
   return map.data();
 }
-const float* code_points(Codec codec) { return codec == Codec::fp4 ? fp4_points : nf4_points; }
+const float* code_points(Codec codec) { return codec == Codec::nf4 ? nf4_points : codec == Codec::fp4 ? fp4_points : int4_points; }
 
 void encode_cpu(Codec codec, const void* x, Real type, int64_t count, const Constants& constants, uint8_t* codes) {
   with_real(type, [&](auto* t) { encode(codec, static_cast<decltype(t)>(const_cast<void*>(x)), count, constants, codes); });

@@ -56,7 +56,7 @@ void swiglu_backward_cpu(const void* grad, const void* gate, const void* up, voi
 enum class Codec { int8_absmax, int8_zero_point, int4_affine, nf4, fp4, fp8, dynamic8 };   // what they mean: src/kernels/codecs.h
 constexpr int64_t nested_group = 256;           // scales that share a constant when they are quantised themselves
 const float* dynamic_map();                     // the 256 points of dynamic8, rising
-const float* code_points(Codec codec);          // the 16 points of nf4 or fp4
+const float* code_points(Codec codec);          // the 16 points of a 4-bit codec, before zero and scale
 
 struct Constants {
   const float* scale = nullptr;                 // [groups]; null: doubly quantised, map[scale_codes] * nested_scale + offset
