@@ -58,7 +58,7 @@ runs 0 'goes on from step 20' resume "$work/run" train.max_steps=24
 runs 2 'allow-change' resume "$work/run" train.learning_rate=1e-2
 runs 0 'accuracy' evaluate "$work/run"
 runs 0 'perplexity' evaluate $golden $golden/data/val.jsonl
-runs 0 'largest difference' export "$work/run" --merged "$work/merged" --adapter "$work/adapter"
+runs 0 'differs by at most' export "$work/run" --merged "$work/merged" --adapter "$work/adapter"
 runs 2 'not an empty folder' export "$work/run" --merged "$work/merged"
 runs 0 '4 file' export "$work/run" --merged "$work/sharded" --max-shard-size 40KB
 runs 0 'weights fit' inspect "$work/sharded"

@@ -14,13 +14,13 @@ namespace graft {
 struct QuantizedTensor {
   Scheme scheme;
   std::vector<int64_t> shape;
-  Tensor codes;          // uint8 [count], or [(count + 1) / 2] of 4 bits: the first in the high half
-  Tensor scale;          // fp32 [groups]: largest magnitude, or an affine code's step; undefined if doubly quantised, then:
-  Tensor scale_codes;    // uint8 [groups]
-  Tensor nested_scale;   // fp32 [groups / 256]
+  Tensor codes{};        // uint8 [count], or [(count + 1) / 2] of 4 bits: the first in the high half
+  Tensor scale{};        // fp32 [groups]: largest magnitude, or an affine code's step; undefined if doubly quantised, then:
+  Tensor scale_codes{};  // uint8 [groups]
+  Tensor nested_scale{}; // fp32 [groups / 256]
   float offset = 0;      // of the scales' mean
-  Tensor map;            // fp32 [256], the dynamic map on the codes' device
-  Tensor zero;           // int8 [groups], affine formats
+  Tensor map{};          // fp32 [256], the dynamic map on the codes' device
+  Tensor zero{};         // int8 [groups], affine formats
 
   int64_t count() const;
   int64_t group() const;     // numbers that share constants

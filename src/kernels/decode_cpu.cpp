@@ -1,4 +1,5 @@
-// The plain texts of quantising, and the same with wider instructions where the processor has them. One thread each: callers cut.
+// The plain texts of dequantising and of products with codes, and the same with wider instructions where the processor has them. One
+// thread each: callers cut.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -14,97 +15,6 @@
 namespace graft::kernels {
 namespace {
 
-constexpr float nf4_points[16] = {GRAFT_NF4_POINTS};
-constexpr float fp4_points[16] = {GRAFT_FP4_POINTS};
-constexpr float int4_points[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-
-/// bitsandbytes' create_dynamic_map, signed, 7 exponent bits: decades of midpoints, finer towards 1.
-std::vector<float> make_dynamic_map() {
-  std::vector<float> map{0.0f, 1.0f};
-  for (int i = 0; i < 7; ++i) {
-    // torch.linspace(0.1, 1, count) in fp32 counts from the nearer end, with fused multiply-adds where a processor has them
-    const int count = (1 << i) + 1;
-    const float first = 0.1f, last = 1.0f, step = (last - first) / static_cast<float>(count - 1);
-    const auto boundary = [&](int k) {
-      return k < count / 2 ? std::fma(step, static_cast<float>(k), first) : std::fma(-step, static_cast<float>(count - 1 - k), last);
-    };
-    const auto decade = static_cast<float>(std::pow(10.0, i - 6));
-    for (int k = 0; k + 1 < count; ++k) {
-      const float point = decade * ((boundary(k) + boundary(k + 1)) / 2.0f);
-      map.push_back(point), map.push_back(-point);
-    }
-  }
-  std::sort(map.begin(), map.end());
-  return map;
-}
-
-template <class T, class C>
-GRAFT_INLINE void encode_bytes(const T* x, int64_t count, const GroupScale& group, uint8_t* codes) {
-  for (int64_t i = 0; i < count; ++i) codes[i] = C::encode(to_float(x[i]), group);
-}
-
-#define GRAFT_DEFINE_ENCODE(T)                                                                                                        \
-  GRAFT_WIDE void nf4_bytes(const T* x, int64_t n, const GroupScale& g, uint8_t* c) { encode_bytes<T, Nf4>(x, n, g, c); }             \
-  GRAFT_WIDE void fp4_bytes(const T* x, int64_t n, const GroupScale& g, uint8_t* c) { encode_bytes<T, Fp4>(x, n, g, c); }             \
-  GRAFT_WIDE void int8_bytes(const T* x, int64_t n, const GroupScale& g, uint8_t* c) { encode_bytes<T, Int8Absmax>(x, n, g, c); }     \
-  GRAFT_WIDE void zero_point_bytes(const T* x, int64_t n, const GroupScale& g, uint8_t* c) { encode_bytes<T, Int8ZeroPoint>(x, n, g, c); } \
-  GRAFT_WIDE void affine_bytes(const T* x, int64_t n, const GroupScale& g, uint8_t* c) { encode_bytes<T, Int4Affine>(x, n, g, c); }   \
-  GRAFT_WIDE void fp8_bytes(const T* x, int64_t n, const GroupScale& g, uint8_t* c) { encode_bytes<T, Fp8>(x, n, g, c); }
-GRAFT_DEFINE_ENCODE(float)
-GRAFT_DEFINE_ENCODE(Bf16)
-GRAFT_DEFINE_ENCODE(Fp16)
-
-template <class T>
-void dynamic_bytes(const T* x, int64_t count, const GroupScale& group, uint8_t* codes) {
-  const float* map = dynamic_map();
-  for (int64_t i = 0; i < count; ++i) codes[i] = encode_dynamic(map, to_float(x[i]) * group.inverse);
-}
-
-template <class T>
-void group_bytes(Codec codec, const T* x, int64_t count, const GroupScale& group, uint8_t* codes) {
-  switch (codec) {
-    case Codec::nf4: return nf4_bytes(x, count, group, codes);
-    case Codec::fp4: return fp4_bytes(x, count, group, codes);
-    case Codec::int8_absmax: return int8_bytes(x, count, group, codes);
-    case Codec::int8_zero_point: return zero_point_bytes(x, count, group, codes);
-    case Codec::int4_affine: return affine_bytes(x, count, group, codes);
-    case Codec::fp8: return fp8_bytes(x, count, group, codes);
-    case Codec::dynamic8: return dynamic_bytes(x, count, group, codes);
-  }
-}
-
-bool is_four_bits(Codec codec) { return codec == Codec::nf4 || codec == Codec::fp4 || codec == Codec::int4_affine; }
-
-GroupScale group_of(Codec codec, const Constants& constants, int64_t g) {
-  const float scale = constants.scale[g];
-  const float inverse = codec == Codec::int8_absmax ? Int8Absmax::inverse(scale) : codec == Codec::fp8 ? Fp8::inverse(scale) : reciprocal(scale);
-  return {scale, inverse, constants.zero ? constants.zero[g] : 0};
-}
-
-template <class T>
-void encode(Codec codec, const T* x, int64_t count, const Constants& constants, uint8_t* codes) {
-  const bool packs = is_four_bits(codec);
-  uint8_t bytes[512];   // of one piece of a group; 512 is even, and so is every group that is packed
-  for (int64_t begin = 0, g = 0; begin < count; begin += constants.group, ++g) {
-    const GroupScale group = group_of(codec, constants, g);
-    const int64_t end = std::min(count, begin + constants.group);
-    for (int64_t i = begin; i < end; i += 512) {
-      const int64_t size = std::min<int64_t>(512, end - i);
-      if (!packs) {
-        group_bytes(codec, x + i, size, group, codes + i);
-        continue;
-      }
-      group_bytes(codec, x + i, size, group, bytes);
-      if (size % 2) {
-        T zero{};
-        group_bytes(codec, &zero, 1, group, bytes + size);
-      }
-      for (int64_t k = 0; k < size; k += 2) codes[(i + k) / 2] = static_cast<uint8_t>(bytes[k] << 4 | bytes[k + 1]);
-    }
-  }
-}
-
-// --- Decoding ----------------------------------------------------------------------------------------------------------------
 // What the 16 codes of a 4-bit group stand for is (points - shift) * scale, a table of 16; then a group is looked up.
 template <class T>
 void look_up(const uint8_t* codes, int64_t first, int64_t count, const float* points, float shift, float scale, T* out) {   // `first`: of the element in codes
@@ -261,16 +171,6 @@ GRAFT_DEFINE_DOT(Bf16)
 GRAFT_DEFINE_DOT(Fp16)
 
 }  // namespace
-
-const float* dynamic_map() {
-  static const std::vector<float> map = make_dynamic_map();
-  return map.data();
-}
-const float* code_points(Codec codec) { return codec == Codec::nf4 ? nf4_points : codec == Codec::fp4 ? fp4_points : int4_points; }
-
-void encode_cpu(Codec codec, const void* x, Real type, int64_t count, const Constants& constants, uint8_t* codes) {
-  with_real(type, [&](auto* t) { encode(codec, static_cast<decltype(t)>(const_cast<void*>(x)), count, constants, codes); });
-}
 
 void decode_cpu(const Packed& packed, const Destination& to, Real type, int64_t begin, int64_t end) {
   with_real(type, [&](auto* t) {
