@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
@@ -33,8 +34,6 @@ at::ScalarType export_dtype(const std::string& name, const ModelFiles& files) {
   return stored == "float32" ? at::kFloat : stored == "float16" ? at::kHalf : at::kBFloat16;
 }
 
-std::string transformers_name(at::ScalarType dtype) { return dtype == at::kFloat ? "float32" : dtype == at::kHalf ? "float16" : "bfloat16"; }
-
 /// Runs of the names whose tensors fit in a shard.
 std::vector<Shard> plan_shards(const ModelFiles& files, const std::vector<std::string>& names, at::ScalarType dtype, int64_t limit) {
   std::vector<Shard> shards(1);
@@ -52,8 +51,8 @@ std::vector<Shard> plan_shards(const ModelFiles& files, const std::vector<std::s
 Json merged_config(const Base& base, at::ScalarType dtype, bool untied, const Log& log) {
   Json config = base.files->config();
   config.erase("quantization_config");
-  config["torch_dtype"] = transformers_name(dtype);
-  if (config.contains("dtype")) config["dtype"] = transformers_name(dtype);
+  config["torch_dtype"] = torch_name(dtype);
+  if (config.contains("dtype")) config["dtype"] = torch_name(dtype);
   if (untied) config["tie_word_embeddings"] = false;
   std::vector<int32_t> ids = stop_ids(base);
   const Json before = config.value("eos_token_id", Json());
@@ -123,11 +122,6 @@ void verify(const Target& target, const Base& base, const fs::path& merged, at::
   report.argmax_agreement = live.argmax(-1).eq(stored.argmax(-1)).to(at::kDouble).mean().item<double>();
 }
 
-std::vector<std::string> names_with_scheme(const Merger& merger, std::vector<std::string> names) {
-  std::erase_if(names, [&](const std::string& name) { return !merger.scheme(name); });
-  return names;
-}
-
 void report_merge(const MergeReport& report, const Merger& merger, const Target& target, const fs::path& out, const MergeOptions& options, at::ScalarType dtype,
                   const Log& log) {
   log.info("merged {} of {} tensors of {} into {} ({}, {} file(s))", report.merged, report.tensors, target.what, out.string(),
@@ -159,8 +153,9 @@ MergeReport export_merged(const Target& target, const fs::path& out, const Merge
   write_folder_aside(out, [&](const fs::path& aside) {
     Json config = merged_config(base, dtype, merger.unties_head(), log);
     if (options.into == MergeInto::requantized) {
-      const std::string first = names_with_scheme(merger, names).front();
-      config["quantization_config"] = quantization_config(*merger.scheme(first), dtype, target.quantization.skip_modules);
+      const auto first = std::find_if(names.begin(), names.end(), [&](const std::string& name) { return merger.scheme(name).has_value(); });
+      require(first != names.end(), "quantization.skip_modules leaves nothing to quantise");
+      config["quantization_config"] = quantization_config(*merger.scheme(*first), dtype, target.quantization.skip_modules);
       write_quantized_weights(aside, merger, names, dtype, options.max_shard_bytes, report, stop);
     } else {
       write_weights(aside, merger, plan_shards(*base.files, names, dtype, options.max_shard_bytes), dtype, report, stop);

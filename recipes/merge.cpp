@@ -8,7 +8,6 @@
 namespace graft {
 namespace {
 
-std::string module_of(const std::string& name) { return name.substr(0, name.rfind('.')); }
 bool is_weight(const std::string& name) { return name.ends_with(".weight"); }
 
 }  // namespace

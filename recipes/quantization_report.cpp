@@ -118,7 +118,7 @@ ModelReport report_quantization(const Base& base, const ReportOptions& options, 
   skips.skip_modules = options.skip_modules, skips.format = "nf4";
   for (const auto& name : base.files->tensor_names()) {
     if (stop.stop_requested()) throw Stopped("stopped; nothing was written");
-    const bool quantized = name.ends_with(".weight") && base.files->shape(name).size() == 2 && scheme_for(skips, name.substr(0, name.rfind('.')));
+    const bool quantized = name.ends_with(".weight") && base.files->shape(name).size() == 2 && scheme_for(skips, module_of(name));
     (quantized ? report.parameters : report.dense_parameters) += c10::multiply_integers(base.files->shape(name));
     if (!quantized) continue;
     const Tensor x = base.files->read(name, base.files->stored_dtype(name)).to(device);

@@ -30,7 +30,7 @@ void quantize_model(const ModelFiles& files, const Base& base, const Quantizatio
       const at::ScalarType stored = files.stored_dtype(name);
       const Tensor x = files.read(name, stored);
       before += x.numel() * 2;
-      const auto own = x.dim() == 2 && name.ends_with(".weight") ? scheme_for(options, name.substr(0, name.rfind('.'))) : std::nullopt;
+      const auto own = x.dim() == 2 && name.ends_with(".weight") ? scheme_for(options, module_of(name)) : std::nullopt;
       TensorMap tensors{{name, x.to(dense.value_or(stored))}};
       if (own) tensors = file_tensors(name, quantize(x.to(device), *own, name), at::kBFloat16), ++quantized;
       for (const auto& [part, value] : tensors) after += static_cast<int64_t>(value.nbytes());
@@ -39,7 +39,7 @@ void quantize_model(const ModelFiles& files, const Base& base, const Quantizatio
     writer.finish();
     Json config = files.config();
     config["quantization_config"] = quantization_config(*scheme, at::kBFloat16, options.skip_modules);
-    if (dense) config["torch_dtype"] = *dense == at::kHalf ? "float16" : *dense == at::kFloat ? "float32" : "bfloat16";
+    if (dense) config["torch_dtype"] = torch_name(*dense);
     write_text_files(aside, base, config);
   });
   log.info("{}: {} matrices as {}, {:.1f} MiB (16 bits: {:.1f} MiB); {}", out.string(), quantized, describe(*scheme), static_cast<double>(after) / (1 << 20),

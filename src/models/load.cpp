@@ -39,9 +39,6 @@ class CheckingSource : public TensorSource {
   ErrorList errors_;
 };
 
-/// A tensor's module: model.layers.0.mlp.up_proj of model.layers.0.mlp.up_proj.weight.
-std::string module_of(const std::string& name) { return name.substr(0, name.rfind('.')); }
-
 class FilesSource : public TensorSource {
  public:
   FilesSource(const ModelFiles& files, const LoadOptions& options, std::stop_token stop) : files_(files), options_(options), stop_(std::move(stop)) {}
@@ -97,6 +94,8 @@ std::shared_ptr<LanguageModel> outline_model(const ModelFiles& files) {
   source.finish(shape.tied_head);
   return outline;
 }
+
+std::string module_of(const std::string& tensor) { return tensor.substr(0, tensor.rfind('.')); }
 
 std::optional<Scheme> storage_of(const ModelFiles& files, const QuantizationOptions& options, const std::string& path) {
   const auto asked = scheme_for(options, path);

@@ -6,8 +6,6 @@
 namespace graft {
 namespace {
 
-std::string torch_name(at::ScalarType dtype) { return dtype == at::kFloat ? "float32" : dtype == at::kHalf ? "float16" : "bfloat16"; }
-
 Tensor text_bytes(const std::string& text) {
   return at::from_blob(const_cast<char*>(text.data()), {static_cast<int64_t>(text.size())}, at::TensorOptions(at::kByte)).clone();
 }
@@ -55,6 +53,8 @@ TensorMap own_tensors(const std::string& name, const QuantizedTensor& q, at::Sca
 }
 
 }  // namespace
+
+std::string torch_name(at::ScalarType dtype) { return dtype == at::kFloat ? "float32" : dtype == at::kHalf ? "float16" : "bfloat16"; }
 
 bool fits_bitsandbytes(const Scheme& scheme) {
   const kernels::Codec codec = scheme.format->codec;

@@ -30,6 +30,9 @@ std::shared_ptr<LanguageModel> outline_model(const ModelFiles& files);
 /// The model of a config.json with random weights (normal, 0.02), for benchmarks and tests. On a GPU they are drawn there.
 std::shared_ptr<LanguageModel> random_model(const Json& config, const LoadOptions& options, uint64_t seed);
 
+/// A tensor's module: model.layers.0.mlp.up_proj of model.layers.0.mlp.up_proj.weight.
+std::string module_of(const std::string& tensor);
+
 /// Which scheme the weight of module `path` is read in, as load_model does it; nullopt: dense.
 std::optional<Scheme> storage_of(const ModelFiles& files, const QuantizationOptions& options, const std::string& path);
 

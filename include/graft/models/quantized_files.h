@@ -9,6 +9,9 @@
 
 namespace graft {
 
+/// As config.json spells it: float32, float16, bfloat16.
+std::string torch_name(at::ScalarType dtype);
+
 /// Whether transformers and bitsandbytes can load tensors of this scheme.
 bool fits_bitsandbytes(const Scheme& scheme);
 
