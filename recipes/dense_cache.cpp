@@ -5,7 +5,7 @@
 
 namespace graft {
 
-int64_t keep_dense(LanguageModel& model, int64_t bytes) {
+int64_t keep_dense(Transformer& model, int64_t bytes) {
   int64_t kept = 0;
   for (const Site* site : model.sites()) {
     const auto* weight = dynamic_cast<const QuantizedWeight*>(site->weight());

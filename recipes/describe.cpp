@@ -33,19 +33,14 @@ std::string inspect_model(const std::string& path, bool tensors) {
     if (tensors) list += fmt::format("  {}  [{}]\n", name, fmt::join(shape, ", "));
   }
   const Family& family = family_of(files->config());
-  const DecoderShape shape = family.shape(files->config());
-  std::string text = fmt::format("{}\n  family {}, {} layers of {} (feed-forward {}), {} heads, {} key/value heads of {}, vocabulary {}\n",
-                                 files->where(), family.name, shape.layers, shape.hidden_size, shape.intermediate_size, shape.heads,
-                                 shape.kv_heads, shape.head_dim, shape.vocab_size);
-  text += fmt::format("  {} parameters, {:.2f} GiB on disk, {} positions, RoPE {} (theta {}), {} head\n", count_text(parameters),
-                      static_cast<double>(files->file_bytes()) / (1 << 30), shape.max_positions, shape.rope.type, shape.rope.theta,
-                      shape.tied_head ? "tied" : "own");
+  const auto outline = outline_model(*files);
+  std::string text = fmt::format("{}\n  family {}: {}\n  {} parameters, {:.2f} GiB on disk\n", files->where(), family.name, outline->describe(), count_text(parameters),
+                                 static_cast<double>(files->file_bytes()) / (1 << 30));
   const Tokenizer tokenizer = files->tokenizer();
   const auto name_of = [&](std::optional<int32_t> id) { return id ? fmt::format("{} ({})", tokenizer.id_to_token(*id), *id) : std::string("none"); };
   text += fmt::format("  tokenizer: {} tokens, bos {}, eos {}, pad {}; chat template: {}\n", tokenizer.vocab_size(), name_of(tokenizer.bos()),
                       name_of(tokenizer.eos()), name_of(tokenizer.pad()), files->chat_template().empty() ? "none" : "yes");
-  const auto outline = outline_model(*files);
-  const auto scheme = storage_of(*files, {}, outline->sites().at(2)->path());
+  const auto scheme = storage_of(*files, {}, outline->first_site(SiteKind::linear)->path());
   return text + "  the weights fit the config" + (scheme ? "; they are kept as " + describe(*scheme) : "") + "\n" + list;
 }
 

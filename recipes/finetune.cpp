@@ -60,7 +60,7 @@ void check_facts(const Json& then, const Json& now, bool allow_change, const Log
     if (differs(key)) log.warn("{} was {} and is {}: results will not be equal to the bit", key, to_line(then.value(key, Json())), to_line(now.value(key, Json())));
 }
 
-std::function<EvalReport()> make_evaluation(LanguageModel& model, const Job& job, const PreparedData& data, const Base& base,
+std::function<EvalReport()> make_evaluation(Transformer& model, const Job& job, const PreparedData& data, const Base& base,
                                             const Log& log, std::stop_token stop) {
   if (!data.val) return {};
   std::vector<PromptSample> prompts;
@@ -76,7 +76,7 @@ std::function<EvalReport()> make_evaluation(LanguageModel& model, const Job& job
   };
 }
 
-void graft_for(LanguageModel& model, const Job& job, const Log& log) {
+void graft_for(Transformer& model, const Job& job, const Log& log) {
   graft_adapter(model, "default", job.adapter, job.train.seed, log);
   if (!job.adapter.init_from.empty()) {
     load_parameters(model, "default", read_adapter_tensors(job.adapter.init_from), job.adapter.init_from);

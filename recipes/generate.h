@@ -14,7 +14,7 @@ namespace graft {
 /// A loaded base with the target's adapter, ready to answer.
 struct Speaker {
   Base base;
-  std::shared_ptr<LanguageModel> model;
+  std::shared_ptr<Transformer> model;
   std::string adapter;
   std::vector<int32_t> stops;
 };

@@ -15,11 +15,11 @@ bool is_weight(const std::string& name) { return name.ends_with(".weight"); }
 Merger::Merger(const Target& target, const ModelFiles& files, MergeInto into) : target_(target), files_(files), into_(into), outline_(outline_model(files)) {
   adapter_ = seat_target(*outline_, target, {});
   const bool trained_for = target.quantization.qat.format != "none";
-  require(into != MergeInto::requantized || trained_for || target.quantization.format != "none" || files.stored_scheme(outline_->sites().at(2)->path() + ".weight"),
+  require(into != MergeInto::requantized || trained_for || target.quantization.format != "none" || files.stored_scheme(outline_->first_site(SiteKind::linear)->path() + ".weight"),
           "{}: its base is not quantised and it was not trained for it; `graft quantize` quantises a merged model", target.what);
 }
 
-bool Merger::unties_head() const { return outline_->tied_head() && outline_->head().adapter(adapter_); }
+bool Merger::unties_head() const { return outline_->tied_head() && outline_->vocabulary_head()->adapter(adapter_); }
 
 std::optional<Scheme> Merger::scheme(const std::string& name) const {
   if (into_ != MergeInto::requantized || !is_weight(name) || files_.shape(name).size() != 2) return std::nullopt;

@@ -44,7 +44,7 @@ class Merger {
   const Target& target_;
   const ModelFiles& files_;
   MergeInto into_;
-  std::shared_ptr<LanguageModel> outline_;
+  std::shared_ptr<Transformer> outline_;
   std::string adapter_;
   int64_t tensors_ = 0, merged_ = 0;
   bool changed_ = false, nonzero_ = false;

@@ -57,7 +57,7 @@ std::vector<int64_t> tokens_of(const Base& base, const ReportOptions& options) {
 }
 
 /// log p of every next token's distribution, window by window: [tokens, vocab] in pieces.
-std::vector<Tensor> log_probabilities(LanguageModel& model, const std::vector<int64_t>& ids) {
+std::vector<Tensor> log_probabilities(Transformer& model, const std::vector<int64_t>& ids) {
   at::NoGradGuard no_grad;
   std::vector<Tensor> pieces;
   for (int64_t begin = 0; begin + 1 < static_cast<int64_t>(ids.size()); begin += window) {

@@ -51,7 +51,7 @@ Base open_base(const ModelOptions& options) {
   return base;
 }
 
-std::shared_ptr<LanguageModel> load_base(const Base& base, const LoadOptions& options, const Log& log, std::stop_token stop) {
+std::shared_ptr<Transformer> load_base(const Base& base, const LoadOptions& options, const Log& log, std::stop_token stop) {
   if (!options.quantization.store || options.quantization.format == "none") return load_model(*base.files, options, log, std::move(stop));
   const auto files = stored_base(base, options.quantization, options.device, log, stop);
   return load_model(*files, options, log, std::move(stop));
@@ -125,11 +125,11 @@ Target open_target(const std::string& path, const std::string& adapter_folder, c
   return target;
 }
 
-std::string seat_target(LanguageModel& model, const Target& target, const Log& log) {
+std::string seat_target(Transformer& model, const Target& target, const Log& log) {
   if (!target.adapter) return "";
   graft_adapter(model, "default", *target.adapter, 0, log);
   load_parameters(model, "default", target.values, target.what);
-  if (!model.sites().front()->weight()->device().is_meta()) add_fake_quantization(model, "default", target.quantization, log);
+  if (!model.device().is_meta()) add_fake_quantization(model, "default", target.quantization, log);
   return "default";
 }
 

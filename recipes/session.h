@@ -21,7 +21,7 @@ struct Base {
 };
 
 /// The model as a verb uses it: from the base's files, or from the stored quantised base where the options ask for one.
-std::shared_ptr<LanguageModel> load_base(const Base& base, const LoadOptions& options, const Log& log, std::stop_token stop = {});
+std::shared_ptr<Transformer> load_base(const Base& base, const LoadOptions& options, const Log& log, std::stop_token stop = {});
 
 /// What the data pass takes: the template, or null where the model has none.
 const ChatTemplate* chat_or_null(const Base& base);
@@ -57,6 +57,6 @@ Target open_target(const std::string& path, const std::string& adapter_folder, c
 
 /// Seats the target's adapter in its model as "default", as it was trained (an outline gets no fake quantisation); returns the name to
 /// use ("" without one).
-std::string seat_target(LanguageModel& model, const Target& target, const Log& log);
+std::string seat_target(Transformer& model, const Target& target, const Log& log);
 
 }  // namespace graft

@@ -43,7 +43,7 @@ int64_t pick(const Tensor& logits, const GenerateOptions& options, int64_t row, 
 
 }  // namespace
 
-std::vector<std::vector<int32_t>> generate(LanguageModel& model, const std::string& adapter, const std::vector<std::vector<int32_t>>& prompts,
+std::vector<std::vector<int32_t>> generate(Transformer& model, const std::string& adapter, const std::vector<std::vector<int32_t>>& prompts,
                                            const std::vector<int32_t>& stop_ids, const GenerateOptions& options,
                                            const std::function<void(size_t row, int32_t id)>& on_token, std::stop_token stop) {
   at::NoGradGuard no_grad;
@@ -63,7 +63,7 @@ std::vector<std::vector<int32_t>> generate(LanguageModel& model, const std::stri
     const Tensor hidden = model.hidden(batch, &cache);
     const Tensor where = last.to(model.device());
     const Tensor ends = hidden.index({at::arange(rows, where.options()), where});
-    const Tensor logits = model.head().forward(ends, batch).to(at::kFloat).cpu();
+    const Tensor logits = model.predict(ends, batch).to(at::kFloat).cpu();
     Tensor next = at::zeros({rows, 1}, at::kLong), segments = at::zeros({rows, 1}, at::kLong);
     for (int64_t r = 0; r < rows; ++r) {
       const auto row = static_cast<size_t>(r);

@@ -5,17 +5,17 @@
 namespace graft {
 namespace {
 
-DecoderShape shape_of_config(const Json& config) {
+std::shared_ptr<Transformer> build(const Json& config, TensorSource& source) {
   ConfigReader reader(config);
   DecoderShape shape = llama_shape(reader);
   shape.qkv_bias = shape.output_bias = reader.boolean("attention_bias", false);
   shape.mlp_bias = reader.boolean("mlp_bias", false);
   reader.finish("llama");
-  return shape;
+  return std::make_shared<Decoder>(shape, source);
 }
 
 }  // namespace
 
-const Family llama_family = {"llama", "LlamaForCausalLM", shape_of_config, "llama", true};
+const Family llama_family = {"llama", "LlamaForCausalLM", build, "llama", true};
 
 }  // namespace graft

@@ -12,8 +12,14 @@
 namespace graft {
 namespace {
 
-/// Hands out empty tensors on no device and remembers what was wrong.
-class CheckingSource : public TensorSource {
+/// Tensors with shapes but no memory.
+class ShapesOnly : public TensorSource {
+ public:
+  Tensor take(const std::string&, at::IntArrayRef shape) override { return at::empty(shape, at::TensorOptions(at::kMeta)); }
+};
+
+/// The same, and remembers what was wrong.
+class CheckingSource : public ShapesOnly {
  public:
   explicit CheckingSource(const ModelFiles& files) : files_(files), left_(files.tensor_names().begin(), files.tensor_names().end()) {}
 
@@ -23,7 +29,7 @@ class CheckingSource : public TensorSource {
       errors_.add("missing: {} [{}]", name, fmt::join(shape, ", "));
     else if (const auto stored = files_.shape(name); at::IntArrayRef(stored) != shape)
       errors_.add("{}: shape [{}] in the file, [{}] by the config", name, fmt::join(stored, ", "), fmt::join(shape, ", "));
-    return at::empty(shape, at::TensorOptions(at::kMeta));
+    return ShapesOnly::take(name, shape);
   }
 
   void finish(bool tied_head) {
@@ -87,12 +93,16 @@ class RandomSource : public TensorSource {
 
 }  // namespace
 
-std::shared_ptr<LanguageModel> outline_model(const ModelFiles& files) {
-  const DecoderShape shape = family_of(files.config()).shape(files.config());
+std::shared_ptr<Transformer> outline_model(const ModelFiles& files) {
   CheckingSource source(files);
-  auto outline = std::make_shared<Decoder>(shape, source);
-  source.finish(shape.tied_head);
+  auto outline = family_of(files.config()).build(files.config(), source);
+  source.finish(outline->tied_head());
   return outline;
+}
+
+std::shared_ptr<Transformer> outline_model(const Json& config) {
+  ShapesOnly source;
+  return family_of(config).build(config, source);
 }
 
 std::string module_of(const std::string& tensor) { return tensor.substr(0, tensor.rfind('.')); }
@@ -107,25 +117,24 @@ std::optional<Scheme> storage_of(const ModelFiles& files, const QuantizationOpti
   return stored;
 }
 
-std::shared_ptr<LanguageModel> load_model(const ModelFiles& files, const LoadOptions& options, const Log& log, std::stop_token stop) {
+std::shared_ptr<Transformer> load_model(const ModelFiles& files, const LoadOptions& options, const Log& log, std::stop_token stop) {
   at::NoGradGuard no_grad;
   scheme_of(options.quantization);   // refused here, not half way
   const Family& family = family_of(files.config());
-  const DecoderShape shape = family.shape(files.config());
   outline_model(files);   // checks everything before the first weight is read
   FilesSource source(files, options, std::move(stop));
-  auto model = std::make_shared<Decoder>(shape, source);
+  auto model = family.build(files.config(), source);
   std::string storage;
-  if (const auto scheme = storage_of(files, options.quantization, model->sites().at(2)->path())) storage = fmt::format(", base kept as {}", describe(*scheme));
-  log.info("loaded {} ({}): {} layers of {}, vocabulary {}, {} on {}{}", files.where(), family.name, shape.layers, shape.hidden_size,
-           shape.vocab_size, dtype_to_name(options.dtype), options.device.str(), storage);
+  if (const auto scheme = storage_of(files, options.quantization, model->first_site(SiteKind::linear)->path())) storage = fmt::format(", base kept as {}", describe(*scheme));
+  log.info("loaded {} ({}): {} layers of {}, vocabulary {}, {} on {}{}", files.where(), family.name, model->layers(), model->hidden_size(),
+           model->vocab_size(), dtype_to_name(options.dtype), options.device.str(), storage);
   return model;
 }
 
-std::shared_ptr<LanguageModel> random_model(const Json& config, const LoadOptions& options, uint64_t seed) {
+std::shared_ptr<Transformer> random_model(const Json& config, const LoadOptions& options, uint64_t seed) {
   at::NoGradGuard no_grad;
   RandomSource source(options, seed);
-  return std::make_shared<Decoder>(family_of(config).shape(config), source);
+  return family_of(config).build(config, source);
 }
 
 }  // namespace graft

@@ -5,16 +5,16 @@
 namespace graft {
 namespace {
 
-DecoderShape shape_of_config(const Json& config) {
+std::shared_ptr<Transformer> build(const Json& config, TensorSource& source) {
   ConfigReader reader(config);
   DecoderShape shape = llama_shape(reader);
   reader.expect("sliding_window", {});
   reader.finish("mistral");
-  return shape;
+  return std::make_shared<Decoder>(shape, source);
 }
 
 }  // namespace
 
-const Family mistral_family = {"mistral", "MistralForCausalLM", shape_of_config, "", true};
+const Family mistral_family = {"mistral", "MistralForCausalLM", build, "", true};
 
 }  // namespace graft

@@ -6,18 +6,18 @@ namespace graft {
 
 namespace {
 
-DecoderShape shape_of_config(const Json& config) {
+std::shared_ptr<Transformer> build(const Json& config, TensorSource& source) {
   ConfigReader reader(config);
   DecoderShape shape = llama_shape(reader);
   shape.qkv_bias = true;
   refuse_sliding_window(reader);
   expect_full_attention(reader, shape.layers);
   reader.finish("qwen2");
-  return shape;
+  return std::make_shared<Decoder>(shape, source);
 }
 
 }  // namespace
 
-const Family qwen2_family = {"qwen2", "Qwen2ForCausalLM", shape_of_config, "qwen2", false};
+const Family qwen2_family = {"qwen2", "Qwen2ForCausalLM", build, "qwen2", false};
 
 }  // namespace graft

@@ -5,7 +5,7 @@
 namespace graft {
 namespace {
 
-DecoderShape shape_of_config(const Json& config) {
+std::shared_ptr<Transformer> build(const Json& config, TensorSource& source) {
   ConfigReader reader(config);
   DecoderShape shape = llama_shape(reader);
   if (!config.contains("head_dim") || config["head_dim"].is_null()) shape.head_dim = 128;   // the family's default, not hidden / heads
@@ -14,11 +14,11 @@ DecoderShape shape_of_config(const Json& config) {
   refuse_sliding_window(reader);
   expect_full_attention(reader, shape.layers);
   reader.finish("qwen3");
-  return shape;
+  return std::make_shared<Decoder>(shape, source);
 }
 
 }  // namespace
 
-const Family qwen3_family = {"qwen3", "Qwen3ForCausalLM", shape_of_config, "qwen3", false};
+const Family qwen3_family = {"qwen3", "Qwen3ForCausalLM", build, "qwen3", false};
 
 }  // namespace graft

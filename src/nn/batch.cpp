@@ -2,9 +2,22 @@
 
 #include <ATen/ATen.h>
 
+#include "graft/core/error.h"
 #include "graft/data/batches.h"
 
 namespace graft {
+namespace {
+
+Tensor padded(const Tensor& x, int64_t columns, int64_t value) { return at::constant_pad_nd(x, {0, columns - x.size(1)}, value); }
+
+/// Positions go on counting in padding.
+Tensor padded_positions(const Tensor& x, int64_t columns) {
+  if (columns == x.size(1)) return x;
+  const Tensor more = at::arange(1, columns - x.size(1) + 1, x.options());
+  return at::cat({x, x.slice(1, -1) + more}, 1);
+}
+
+}  // namespace
 
 Batch to_batch(const HostBatch& host, at::Device device) {
   const auto tensor = [&](const std::vector<int64_t>& values) {
@@ -15,7 +28,38 @@ Batch to_batch(const HostBatch& host, at::Device device) {
   batch.ids = tensor(host.ids);
   batch.positions = tensor(host.positions);
   batch.segments = tensor(host.segments);
+  if (!host.types.empty()) batch.types = tensor(host.types);
   return batch;
+}
+
+Batch mixed(std::vector<Batch> parts) {
+  check(!parts.empty(), "a mixed batch of nothing");
+  int64_t columns = 0;
+  bool typed = false;
+  for (const Batch& part : parts) columns = std::max(columns, part.ids.size(1)), typed = typed || part.types.defined();
+  std::vector<Tensor> ids, positions, segments, types;
+  for (Batch& part : parts) {
+    part.ids = padded(part.ids, columns, 0), part.segments = padded(part.segments, columns, -1);
+    part.positions = padded_positions(part.positions, columns);
+    if (typed) part.types = part.types.defined() ? padded(part.types, columns, 0) : at::zeros_like(part.ids);
+    ids.push_back(part.ids), positions.push_back(part.positions), segments.push_back(part.segments);
+    if (typed) types.push_back(part.types);
+  }
+  Batch whole;
+  whole.ids = at::cat(ids), whole.positions = at::cat(positions), whole.segments = at::cat(segments);
+  if (typed) whole.types = at::cat(types);
+  whole.training = parts.front().training;
+  whole.parts = std::make_shared<const std::vector<Batch>>(std::move(parts));
+  return whole;
+}
+
+Batch tokens_of(const Batch& batch, const Tensor& indices) {
+  check(!batch.parts, "tokens of a mixed batch: take its parts one by one");
+  const auto pick = [&](const Tensor& x) { return x.defined() ? x.flatten().index_select(0, indices).unsqueeze(1) : Tensor(); };
+  Batch chosen = batch;
+  chosen.ids = pick(batch.ids), chosen.positions = pick(batch.positions), chosen.segments = pick(batch.segments), chosen.types = pick(batch.types);
+  chosen.mask = {}, chosen.rotation = {};
+  return chosen;
 }
 
 }  // namespace graft

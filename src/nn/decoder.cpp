@@ -1,5 +1,7 @@
 #include "graft/nn/decoder.h"
 
+#include <ATen/ATen.h>
+
 #include "graft/core/error.h"
 #include "graft/ops/recompute.h"
 #include "graft/ops/swiglu.h"
@@ -20,10 +22,11 @@ Tensor extend(Tensor& cached, const Tensor& fresh, int64_t length) {
 
 DecoderAttention::DecoderAttention(TensorSource& source, const std::string& path, const DecoderShape& shape) : head_dim_(shape.head_dim) {
   const int64_t width = shape.heads * shape.head_dim, kv_width = shape.kv_heads * shape.head_dim;
-  q_ = register_module("q_proj", std::make_shared<Linear>(source, path + ".q_proj", shape.hidden_size, width, shape.qkv_bias));
-  k_ = register_module("k_proj", std::make_shared<Linear>(source, path + ".k_proj", shape.hidden_size, kv_width, shape.qkv_bias));
-  v_ = register_module("v_proj", std::make_shared<Linear>(source, path + ".v_proj", shape.hidden_size, kv_width, shape.qkv_bias));
-  o_ = register_module("o_proj", std::make_shared<Linear>(source, path + ".o_proj", width, shape.hidden_size, shape.output_bias));
+  q_ = register_module("q_proj", std::make_shared<Linear>(source, path + ".q_proj", shape.hidden_size, width, shape.qkv_bias, Role::query));
+  k_ = register_module("k_proj", std::make_shared<Linear>(source, path + ".k_proj", shape.hidden_size, kv_width, shape.qkv_bias, Role::key));
+  v_ = register_module("v_proj", std::make_shared<Linear>(source, path + ".v_proj", shape.hidden_size, kv_width, shape.qkv_bias, Role::value));
+  o_ = register_module("o_proj", std::make_shared<Linear>(source, path + ".o_proj", width, shape.hidden_size, shape.output_bias, Role::attention_output));
+  prefix_ = register_module("prefix", std::make_shared<KeyValueSeat>(path, shape.kv_heads, shape.head_dim, q_->device()));
   if (!shape.qk_norm) return;
   q_norm_ = register_module("q_norm", std::make_shared<RmsNorm>(source, path + ".q_norm", head_dim_, shape.norm_eps));
   k_norm_ = register_module("k_norm", std::make_shared<RmsNorm>(source, path + ".k_norm", head_dim_, shape.norm_eps));
@@ -34,6 +37,9 @@ Tensor DecoderAttention::forward(const Tensor& x, const Batch& batch, Cache* cac
   Tensor q = heads(q_->forward(x, batch)), k = heads(k_->forward(x, batch)), v = heads(v_->forward(x, batch));
   if (q_norm_) q = q_norm_->forward(q, batch), k = k_norm_->forward(k, batch);
   q = rotate(q, batch.rotation), k = rotate(k, batch.rotation);
+  const bool begins = !cache || cache->length == 0;
+  if (const Tensor prefix = begins ? prefix_->forward(batch, k.scalar_type()) : Tensor(); prefix.defined())
+    k = at::cat({prefix.select(2, 0), k}, 1), v = at::cat({prefix.select(2, 1), v}, 1);
   if (cache) {
     k = extend(cache->keys[static_cast<size_t>(layer)], k, cache->length);
     v = extend(cache->values[static_cast<size_t>(layer)], v, cache->length);
@@ -42,16 +48,16 @@ Tensor DecoderAttention::forward(const Tensor& x, const Batch& batch, Cache* cac
 }
 
 std::vector<Site*> DecoderAttention::sites() const {
-  std::vector<Site*> sites{q_.get(), k_.get(), v_.get(), o_.get()};
+  std::vector<Site*> sites{prefix_.get(), q_.get(), k_.get(), v_.get(), o_.get()};
   if (q_norm_) append(sites, {q_norm_.get(), k_norm_.get()});
   return sites;
 }
 
 DecoderMlp::DecoderMlp(TensorSource& source, const std::string& path, const DecoderShape& shape) {
   const int64_t dim = shape.hidden_size, width = shape.intermediate_size;
-  gate_ = register_module("gate_proj", std::make_shared<Linear>(source, path + ".gate_proj", dim, width, shape.mlp_bias));
-  up_ = register_module("up_proj", std::make_shared<Linear>(source, path + ".up_proj", dim, width, shape.mlp_bias));
-  down_ = register_module("down_proj", std::make_shared<Linear>(source, path + ".down_proj", width, dim, shape.mlp_bias));
+  gate_ = register_module("gate_proj", std::make_shared<Linear>(source, path + ".gate_proj", dim, width, shape.mlp_bias, Role::gate));
+  up_ = register_module("up_proj", std::make_shared<Linear>(source, path + ".up_proj", dim, width, shape.mlp_bias, Role::up));
+  down_ = register_module("down_proj", std::make_shared<Linear>(source, path + ".down_proj", width, dim, shape.mlp_bias, Role::mlp_output));
 }
 
 Tensor DecoderMlp::forward(const Tensor& x, const Batch& batch) const {
@@ -67,18 +73,24 @@ DecoderLayer::DecoderLayer(TensorSource& source, const std::string& path, const 
   mlp_norm_ = register_module("post_attention_layernorm", std::make_shared<RmsNorm>(source, path + ".post_attention_layernorm",
                                                                                     shape.hidden_size, shape.norm_eps));
   mlp_ = register_module("mlp", std::make_shared<DecoderMlp>(source, path + ".mlp", shape));
+  // The seats' paths are AdapterHub's names for what it puts there.
+  const auto add = [&](const char* name, SiteKind kind) {
+    return register_module(name, std::make_shared<ResidualAdd>(path + "." + name, kind, shape.hidden_size, attention_norm_->device()));
+  };
+  after_attention_ = add("attention_adapters", SiteKind::after_attention), after_mlp_ = add("output_adapters", SiteKind::after_mlp);
 }
 
 Tensor DecoderLayer::forward(const Tensor& x, const Batch& batch, Cache* cache, int64_t layer) const {
-  const Tensor attended = x + attention_->forward(attention_norm_->forward(x, batch), batch, cache, layer);
-  return attended + mlp_->forward(mlp_norm_->forward(attended, batch), batch);
+  const Tensor attended = after_attention_->forward(attention_->forward(attention_norm_->forward(x, batch), batch, cache, layer), x, batch);
+  return after_mlp_->forward(mlp_->forward(mlp_norm_->forward(attended, batch), batch), attended, batch);
 }
 
 std::vector<Site*> DecoderLayer::sites() const {
   std::vector<Site*> sites{attention_norm_.get()};
   append(sites, attention_->sites());
-  sites.push_back(mlp_norm_.get());
+  append(sites, {after_attention_.get(), mlp_norm_.get()});
   append(sites, mlp_->sites());
+  sites.push_back(after_mlp_.get());
   return sites;
 }
 
@@ -92,29 +104,41 @@ Decoder::Decoder(const DecoderShape& shape, TensorSource& source) : shape_(shape
   }
   norm_ = register_module("norm", std::make_shared<RmsNorm>(source, "model.norm", shape.hidden_size, shape.norm_eps));
   head_ = shape.tied_head ? std::make_shared<Linear>("lm_head", embed_->shared_weight())
-                          : std::make_shared<Linear>(source, "lm_head", shape.hidden_size, shape.vocab_size, false);
+                          : std::make_shared<Linear>(source, "lm_head", shape.hidden_size, shape.vocab_size, false, Role::head);
   register_module("lm_head", head_);
   append(sites_, {norm_.get(), head_.get()});
   frequencies_ = register_buffer("frequencies", rope_frequencies(shape.rope, shape.head_dim).to(embed_->weight()->device()));
 }
 
+/// Notes who and where this batch's keys are, behind what the cache holds, and says what its queries see.
+AttentionMask Decoder::mask_for(const Batch& batch, Cache* cache) const {
+  const Tensor prefix = cache && cache->length > 0 ? Tensor() : layers_.front()->prefix().segments(batch);
+  if (!cache && !prefix.defined()) return {};   // causal
+  Tensor segments = batch.segments, positions = batch.positions;
+  if (prefix.defined()) segments = at::cat({prefix, segments}, 1), positions = at::cat({at::zeros_like(prefix), positions}, 1);
+  if (cache) segments = extend(cache->segments, segments, cache->length), positions = extend(cache->positions, positions, cache->length);
+  return {false, visible(batch.segments, batch.positions, segments, positions)};
+}
+
 Tensor Decoder::hidden(const Batch& given, Cache* cache) {
   Batch batch = given;
   batch.rotation = rotation_at(batch.positions, frequencies_);
-  batch.mask.causal = cache == nullptr;
-  if (cache) {
-    const Tensor segments = extend(cache->segments, batch.segments, cache->length);
-    const Tensor positions = extend(cache->positions, batch.positions, cache->length);
-    batch.mask.allowed = visible(batch.segments, batch.positions, segments, positions);
-  }
+  batch.mask = mask_for(batch, cache);
   Tensor x = embed_->forward(batch.ids, batch);  // [batch, time, dim]
   for (int64_t i = 0; i < shape_.layers; ++i) {
     const DecoderLayer& layer = *layers_[static_cast<size_t>(i)];
     x = recompute_ && !cache ? recompute(x, [&layer, batch, i](const Tensor& y) { return layer.forward(y, batch, nullptr, i); })
                              : layer.forward(x, batch, cache, i);
   }
-  if (cache) cache->length += batch.ids.size(1);
+  if (cache) cache->length = batch.mask.allowed.size(3);   // the prefix counted
   return norm_->forward(x, batch);
+}
+
+std::string Decoder::describe() const {
+  const DecoderShape& s = shape_;
+  return fmt::format("{} layers of {} (feed-forward {}), {} heads, {} key/value heads of {}, vocabulary {}, {} positions, RoPE {} (theta {}), {} head", s.layers,
+                     s.hidden_size, s.intermediate_size, s.heads, s.kv_heads, s.head_dim, s.vocab_size, s.max_positions, s.rope.type, s.rope.theta,
+                     s.tied_head ? "tied" : "own");
 }
 
 Cache Decoder::new_cache(int64_t rows, int64_t capacity) const {

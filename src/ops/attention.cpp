@@ -8,7 +8,13 @@ Tensor visible(const Tensor& query_segments, const Tensor& query_positions, cons
   const Tensor same = query_segments.unsqueeze(2).eq(key_segments.unsqueeze(1));
   const Tensor before = key_positions.unsqueeze(1).le(query_positions.unsqueeze(2));
   const Tensor padding = query_segments.lt(0).unsqueeze(2);  // a padding query sees all padding, whatever its position
-  return same.logical_and(before.logical_or(padding)).unsqueeze(1);
+  const Tensor prefix = key_segments.eq(everyone).unsqueeze(1);
+  return same.logical_and(before.logical_or(padding)).logical_or(prefix).unsqueeze(1);
+}
+
+Tensor visible_both_ways(const Tensor& query_segments, const Tensor& key_segments) {
+  const Tensor same = query_segments.unsqueeze(2).eq(key_segments.unsqueeze(1));
+  return same.logical_or(key_segments.eq(everyone).unsqueeze(1)).unsqueeze(1);
 }
 
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask) {
@@ -20,8 +26,8 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
     keys = keys.repeat_interleave(groups, 1);
     values = values.repeat_interleave(groups, 1);
   }
-  const std::optional<Tensor> allowed = mask.causal ? std::nullopt : std::optional<Tensor>(mask.allowed);
-  const Tensor out = at::scaled_dot_product_attention(queries, keys, values, allowed, 0.0, mask.causal, std::nullopt, grouped);
+  const std::optional<Tensor> allowed = mask.allowed.defined() ? std::optional<Tensor>(mask.allowed) : std::nullopt;
+  const Tensor out = at::scaled_dot_product_attention(queries, keys, values, allowed, 0.0, mask.causal && !allowed, std::nullopt, grouped);
   return out.transpose(1, 2).reshape({q.size(0), q.size(1), q.size(2) * q.size(3)});
 }
 

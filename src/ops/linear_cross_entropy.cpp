@@ -47,24 +47,24 @@ Tensor linear_cross_entropy(const Tensor& hidden, const FrozenHead& head, const 
   return LinearCrossEntropy::apply(hidden, &head, targets, scale);
 }
 
-Tensor chunked_cross_entropy(const Tensor& hidden, const std::function<Tensor(const Tensor&)>& head, const Tensor& targets, double scale) {
+Tensor chunked_cross_entropy(const Tensor& hidden, const RowsHead& head, const Tensor& targets, double scale) {
   Tensor loss = at::zeros({}, hidden.options().dtype(wide_type(hidden)));
   for_chunks(hidden.size(0), [&](int64_t begin, int64_t end) {
     const Tensor target = targets.slice(0, begin, end);
-    const auto chunk_loss = [head, target, scale](const Tensor& h) {
-      return at::nll_loss(at::log_softmax(head(h).to(wide_type(h)), 1), target, {}, at::Reduction::Sum) * scale;
+    const auto chunk_loss = [head, target, scale, begin](const Tensor& h) {
+      return at::nll_loss(at::log_softmax(head(h, begin).to(wide_type(h)), 1), target, {}, at::Reduction::Sum) * scale;
     };
     loss = loss + recompute(hidden.slice(0, begin, end), chunk_loss);
   });
   return loss;
 }
 
-TokenScores token_scores(const Tensor& hidden, const std::function<Tensor(const Tensor&)>& head, const Tensor& targets) {
+TokenScores token_scores(const Tensor& hidden, const RowsHead& head, const Tensor& targets) {
   at::NoGradGuard no_grad;
   std::vector<Tensor> log_probability, correct;
   for_chunks(hidden.size(0), [&](int64_t begin, int64_t end) {
     const Tensor target = targets.slice(0, begin, end);
-    const Tensor log_p = at::log_softmax(head(hidden.slice(0, begin, end)).to(at::kFloat), 1);
+    const Tensor log_p = at::log_softmax(head(hidden.slice(0, begin, end), begin).to(at::kFloat), 1);
     log_probability.push_back(log_p.gather(1, target.unsqueeze(1)).squeeze(1));
     correct.push_back(log_p.argmax(1).eq(target));
   });

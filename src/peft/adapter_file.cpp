@@ -17,7 +17,7 @@ constexpr const char* weights_name = "adapter_model.safetensors";
 constexpr const char* config_name = "adapter_config.json";
 
 /// The full names of what was grafted: no reader has to match patterns again.
-std::vector<std::string> grafted_modules(const LanguageModel& model, const std::string& name) {
+std::vector<std::string> grafted_modules(const Transformer& model, const std::string& name) {
   std::vector<std::string> paths;
   for (const Site* site : model.sites())
     if (site->adapter(name)) paths.push_back(site->path());
@@ -94,13 +94,13 @@ AdapterOptions options_from_config(const Json& config, const std::string& where,
 
 }  // namespace
 
-TensorMap adapter_tensors(const LanguageModel& model, const std::string& name) {
+TensorMap adapter_tensors(const Transformer& model, const std::string& name) {
   TensorMap tensors;
   for (const auto& [key, tensor] : parameters(model, name)) tensors[std::string(prefix) + key] = tensor.detach();
   return tensors;
 }
 
-void write_adapter(const std::filesystem::path& folder, const LanguageModel& model, const std::string& name,
+void write_adapter(const std::filesystem::path& folder, const Transformer& model, const std::string& name,
                    const AdapterOptions& options, const std::string& base_model) {
   const TensorMap tensors = adapter_tensors(model, name);
   for (const auto& [key, tensor] : tensors)
@@ -144,7 +144,7 @@ TensorMap parameter_values(const TensorMap& file_tensors, const std::string& wha
   return values;
 }
 
-AdapterOptions load_adapter(LanguageModel& model, const std::string& name, const std::filesystem::path& folder, const Log& log) {
+AdapterOptions load_adapter(Transformer& model, const std::string& name, const std::filesystem::path& folder, const Log& log) {
   const AdapterOptions options = read_adapter_options(folder, log);
   const TensorMap tensors = read_adapter_tensors(folder);   // before anything is seated
   graft_adapter(model, name, options, 0, log);

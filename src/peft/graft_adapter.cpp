@@ -24,7 +24,7 @@ bool excluded(const Site& site, const AdapterOptions& options) {
 }
 
 /// Every entry of a list must name something real.
-void check_entries(const LanguageModel& model, const AdapterOptions& options, const Method& method) {
+void check_entries(const Transformer& model, const AdapterOptions& options, const Method& method) {
   const auto* names = std::get_if<std::vector<std::string>>(&options.target_modules);
   if (!names) return;
   ErrorList errors;
@@ -47,7 +47,7 @@ void check_entries(const LanguageModel& model, const AdapterOptions& options, co
 
 }  // namespace
 
-std::vector<Site*> target_sites(const LanguageModel& model, const AdapterOptions& options) {
+std::vector<Site*> target_sites(const Transformer& model, const AdapterOptions& options) {
   const auto method = make_method(options);
   check_entries(model, options, *method);
   const bool all_linear = is_all_linear(options.target_modules);
@@ -61,7 +61,7 @@ std::vector<Site*> target_sites(const LanguageModel& model, const AdapterOptions
   return sites;
 }
 
-void graft_adapter(LanguageModel& model, const std::string& name, const AdapterOptions& options, uint64_t seed, const Log& log) {
+void graft_adapter(Transformer& model, const std::string& name, const AdapterOptions& options, uint64_t seed, const Log& log) {
   const auto method = make_method(options);
   std::map<std::string, int> counts;
   int64_t trainable = 0;
@@ -78,11 +78,11 @@ void graft_adapter(LanguageModel& model, const std::string& name, const AdapterO
     log.warn("lm_head shares its weight with the embedding; the adapter changes the head alone, and a merged export stores both apart");
 }
 
-void remove_adapter(LanguageModel& model, const std::string& name) {
+void remove_adapter(Transformer& model, const std::string& name) {
   for (Site* site : model.sites()) site->unseat(name);
 }
 
-std::vector<NamedParameter> parameters(const LanguageModel& model, const std::string& name) {
+std::vector<NamedParameter> parameters(const Transformer& model, const std::string& name) {
   std::vector<NamedParameter> all;
   for (const Site* site : model.sites())
     if (const auto adapter = site->adapter(name))
@@ -90,7 +90,7 @@ std::vector<NamedParameter> parameters(const LanguageModel& model, const std::st
   return all;
 }
 
-void load_parameters(const LanguageModel& model, const std::string& name, const TensorMap& values, const std::string& what) {
+void load_parameters(const Transformer& model, const std::string& name, const TensorMap& values, const std::string& what) {
   at::NoGradGuard no_grad;
   ErrorList errors;
   std::set<std::string> left;

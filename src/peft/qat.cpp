@@ -75,7 +75,7 @@ class FakeQuantizedAdapter : public Adapter {
 
 }  // namespace
 
-void add_fake_quantization(LanguageModel& model, const std::string& name, const QuantizationOptions& options, const Log& log) {
+void add_fake_quantization(Transformer& model, const std::string& name, const QuantizationOptions& options, const Log& log) {
   const auto scheme = scheme_of(options.qat);
   if (!scheme) return;
   int64_t rounded = 0;

@@ -62,12 +62,12 @@ void repeat_rows(Cache& cache, int64_t times) {
 }
 
 /// fp32 [rows, vocab]
-Tensor log_probabilities(LanguageModel& model, const Tensor& hidden, const Batch& batch) {
-  return at::log_softmax(model.head().forward(hidden, batch).to(at::kFloat), -1);
+Tensor log_probabilities(Transformer& model, const Tensor& hidden, const Batch& batch) {
+  return at::log_softmax(model.predict(hidden, batch).to(at::kFloat), -1);
 }
 
 /// Scores of some prompts' candidates: [rows, candidates], fp64.
-Tensor score_rows(LanguageModel& model, const std::string& adapter, const std::vector<PromptSample>& prompts,
+Tensor score_rows(Transformer& model, const std::string& adapter, const std::vector<PromptSample>& prompts,
                   const std::vector<size_t>& rows, const std::vector<std::vector<int32_t>>& candidates) {
   const auto count = static_cast<int64_t>(candidates.size()), prompts_here = static_cast<int64_t>(rows.size());
   std::vector<int64_t> lengths;
@@ -102,7 +102,7 @@ Tensor score_rows(LanguageModel& model, const std::string& adapter, const std::v
 
 }  // namespace
 
-EvalReport evaluate_loss(LanguageModel& model, const std::string& adapter, const Dataset& data, int64_t batch_size, std::stop_token stop) {
+EvalReport evaluate_loss(Transformer& model, const std::string& adapter, const Dataset& data, int64_t batch_size, std::stop_token stop) {
   at::NoGradGuard no_grad;
   const auto start = std::chrono::steady_clock::now();
   EvalReport report;
@@ -115,7 +115,7 @@ EvalReport evaluate_loss(LanguageModel& model, const std::string& adapter, const
     const Tensor targets = at::tensor(host.targets, at::kLong).to(model.device());
     const Tensor labelled = targets.ne(-100).nonzero().squeeze(1);
     const Tensor rows = model.hidden(batch).flatten(0, 1).index_select(0, labelled);
-    const auto head = [&](const Tensor& h) { return model.head().forward(h, batch); };
+    const auto head = [&](const Tensor& h, int64_t begin) { return model.predict(h, tokens_of(batch, labelled.narrow(0, begin, h.size(0)))); };
     const TokenScores scores = token_scores(rows, head, targets.index_select(0, labelled));
     sum -= scores.log_probability.sum(at::kDouble).item<double>();
     correct += scores.correct.sum().item<double>();
@@ -141,7 +141,7 @@ std::vector<std::vector<int32_t>> find_labels(const std::vector<PromptSample>& s
   return {distinct.begin(), distinct.end()};
 }
 
-std::vector<std::vector<double>> score_candidates(LanguageModel& model, const std::string& adapter, const std::vector<PromptSample>& prompts,
+std::vector<std::vector<double>> score_candidates(Transformer& model, const std::string& adapter, const std::vector<PromptSample>& prompts,
                                                   const std::vector<std::vector<int32_t>>& candidates, int64_t batch_size,
                                                   std::stop_token stop) {
   at::NoGradGuard no_grad;
@@ -160,7 +160,7 @@ std::vector<std::vector<double>> score_candidates(LanguageModel& model, const st
   return scores;
 }
 
-double label_accuracy(LanguageModel& model, const std::string& adapter, const std::vector<PromptSample>& prompts,
+double label_accuracy(Transformer& model, const std::string& adapter, const std::vector<PromptSample>& prompts,
                       const std::vector<std::vector<int32_t>>& labels, int64_t batch_size, std::stop_token stop) {
   const auto scores = score_candidates(model, adapter, prompts, labels, batch_size, std::move(stop));
   int64_t right = 0;

@@ -9,19 +9,22 @@ namespace graft {
 namespace {
 
 /// Rows without a target never reach the head.
-Tensor loss_of(LanguageModel& model, const Batch& batch, const HostBatch& host, double scale) {
+Tensor loss_of(Transformer& model, const Batch& batch, const HostBatch& host, double scale) {
   const Tensor targets = at::tensor(host.targets, at::kLong).to(model.device());
   const Tensor labelled = targets.ne(-100).nonzero().squeeze(1);
   const Tensor rows = model.hidden(batch).flatten(0, 1).index_select(0, labelled);
   const Tensor labels = targets.index_select(0, labelled);
-  if (!model.head().adapter(batch.adapter)) return linear_cross_entropy(rows, frozen_head(*model.head().weight()), labels, scale);
-  const auto head = [&model, batch](const Tensor& h) { return model.head().forward(h, batch); };
+  if (const Linear* head = model.vocabulary_head(); head && !head->adapter(batch.adapter))
+    return linear_cross_entropy(rows, frozen_head(*head->weight()), labels, scale);
+  const auto head = [&model, batch, labelled](const Tensor& h, int64_t begin) {
+    return model.predict(h, tokens_of(batch, labelled.narrow(0, begin, h.size(0))));
+  };
   return chunked_cross_entropy(rows, head, labels, scale);
 }
 
 }  // namespace
 
-double backward(LanguageModel& model, const std::string& adapter, const std::vector<HostBatch>& micro_batches, const StepContext& context) {
+double backward(Transformer& model, const std::string& adapter, const std::vector<HostBatch>& micro_batches, const StepContext& context) {
   int64_t targets = 0;
   for (const auto& host : micro_batches) targets += host.target_count;
   Tensor total;

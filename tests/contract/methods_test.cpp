@@ -24,7 +24,7 @@ std::vector<Case> cases() {
 
 class Contract : public ::testing::TestWithParam<Case> {
  protected:
-  std::shared_ptr<LanguageModel> model(at::ScalarType dtype = at::kFloat) const {
+  std::shared_ptr<Transformer> model(at::ScalarType dtype = at::kFloat) const {
     QuantizationOptions quantization;
     quantization.format = GetParam().format;
     quantization.double_quantization = GetParam().format == "nf4";
@@ -153,7 +153,7 @@ TEST_P(Contract, CachedDecodingEqualsTheFullPass) {
   for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 4}, {4, 5}, {5, 9}}) {
     Batch part = whole;
     part.ids = whole.ids.slice(1, begin, end), part.positions = whole.positions.slice(1, begin, end), part.segments = whole.segments.slice(1, begin, end);
-    parts.push_back(m->head().forward(m->hidden(part, &cache), part));
+    parts.push_back(m->predict(m->hidden(part, &cache), part));
   }
   const Tensor cached = at::cat(parts, 1);
   EXPECT_LT(difference(cached[0], full[0]), 1e-5);

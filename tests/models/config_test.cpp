@@ -11,7 +11,7 @@ namespace {
 
 std::string refusal(const Json& config) {
   try {
-    family_of(config).shape(config);
+    outline_model(config);
     return "";
   } catch (const RequestError& e) {
     return e.what();

@@ -126,7 +126,7 @@ TEST(Ops, ChunkedLossEqualsTheFullOne) {
   const auto full = run(at::kDouble, {hidden}, [&](auto& in) { return at::nll_loss(at::log_softmax(at::linear(in[0], head), 1), targets, {}, at::Reduction::Sum) * 0.25; });
   const auto fused = run(at::kDouble, {hidden}, [&](auto& in) { return linear_cross_entropy(in[0], frozen_head(weight), targets, 0.25); });
   const auto generic = run(at::kDouble, {hidden}, [&](auto& in) {
-    return chunked_cross_entropy(in[0], [&](const Tensor& h) { return at::linear(h, head); }, targets, 0.25);
+    return chunked_cross_entropy(in[0], [&](const Tensor& h, int64_t) { return at::linear(h, head); }, targets, 0.25);
   });
   for (size_t i = 0; i < 2; ++i) {
     EXPECT_LT(relative(fused[i], full[i]), 1e-12);

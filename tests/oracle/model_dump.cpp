@@ -18,7 +18,7 @@ namespace {
 
 std::vector<std::vector<int32_t>> read_ids(const std::string& file) { return read_json(file).get<std::vector<std::vector<int32_t>>>(); }
 
-std::string seat(LanguageModel& model, const char* folder) {
+std::string seat(Transformer& model, const char* folder) {
   if (!folder) return "";
   load_adapter(model, "default", folder);
   return "default";

@@ -296,7 +296,7 @@ TEST(Cache, KeepsWhatFitsAndChangesNothing) {
   Batch batch = batch_of({12, 9}, 200);
   batch.ids = batch.ids.cpu(), batch.positions = batch.positions.cpu(), batch.segments = batch.segments.cpu();
   const Tensor before = logits(*model, batch);
-  const Weight& first = *model->sites().at(2)->weight();
+  const Weight& first = *model->first_site(SiteKind::linear)->weight();
   EXPECT_EQ(keep_dense(*model, first.out_features() * first.in_features() * 4 - 1), 0);
   EXPECT_EQ(keep_dense(*model, first.out_features() * first.in_features() * 4), 1);
   EXPECT_GT(keep_dense(*model, 1 << 30), 10);

@@ -42,7 +42,7 @@ inline Batch batch_of(const std::vector<int64_t>& lengths, int64_t vocab, uint64
 }
 
 /// Gives every parameter of an adapter random values: an adapter at its first values hides faults.
-inline void randomize(LanguageModel& model, const std::string& name, double deviation = 0.2, uint64_t seed = 7) {
+inline void randomize(Transformer& model, const std::string& name, double deviation = 0.2, uint64_t seed = 7) {
   at::NoGradGuard no_grad;
   at::manual_seed(seed);
   for (auto& [key, tensor] : parameters(model, name)) tensor.copy_(at::empty(tensor.sizes()).normal_(0, deviation));   // the same on every device

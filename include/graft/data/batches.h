@@ -15,6 +15,7 @@ struct HostBatch {
   std::vector<int64_t> ids;        // padding: 0
   std::vector<int64_t> positions;  // of each token in its sample; padding goes on counting
   std::vector<int64_t> segments;   // which sample of the run's order a token belongs to (unique over epochs); padding: -1
+  std::vector<int64_t> types;      // 1 in the second text of a pair; empty: no sample has one
   std::vector<int64_t> targets;    // the id to predict at each token (the sample's next one), or -100
   std::vector<int64_t> samples;    // indices into the dataset, one a row
   int64_t target_count = 0;        // targets that are not -100

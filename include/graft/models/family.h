@@ -1,12 +1,13 @@
 #pragma once
 // Families of models: what their config.json means. A family is one file and one line in the table; its oddities stay inside it.
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "graft/core/json.h"
-#include "graft/nn/decoder.h"
+#include "graft/nn/transformer.h"
 
 namespace graft {
 
@@ -15,7 +16,8 @@ class GgufFile;
 struct Family {
   std::string_view name;                          // config.json's model_type
   std::string_view architecture;                  // config.json's architectures[0]
-  DecoderShape (*shape)(const Json& config);      // RequestError: everything in the config that graft does not do, by name
+  /// The model that the config describes. RequestError: everything in the config that graft does not do, by name.
+  std::shared_ptr<Transformer> (*build)(const Json& config, TensorSource& source);
   std::string_view gguf_architecture;             // general.architecture, "" if the family has no GGUF form of its own
   bool gguf_permutes_qk = false;                  // rows of q and k are interleaved in the GGUF
 };

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "graft/config/visit.h"
-#include "graft/nn/language_model.h"
+#include "graft/nn/transformer.h"
 
 namespace graft {
 
@@ -28,7 +28,7 @@ struct GenerateOptions {
 
 /// New ids for each prompt, without the stop id. A row's result does not depend on the other rows but for rounding.
 /// `on_token(row, id)` is called as tokens come.
-std::vector<std::vector<int32_t>> generate(LanguageModel& model, const std::string& adapter, const std::vector<std::vector<int32_t>>& prompts,
+std::vector<std::vector<int32_t>> generate(Transformer& model, const std::string& adapter, const std::vector<std::vector<int32_t>>& prompts,
                                            const std::vector<int32_t>& stop_ids, const GenerateOptions& options,
                                            const std::function<void(size_t row, int32_t id)>& on_token = {}, std::stop_token stop = {});
 

@@ -8,7 +8,7 @@
 #include "graft/core/log.h"
 #include "graft/models/family.h"
 #include "graft/models/model_files.h"
-#include "graft/nn/language_model.h"
+#include "graft/nn/transformer.h"
 #include "graft/quant/options.h"
 
 namespace graft {
@@ -22,13 +22,15 @@ struct LoadOptions {
 /// Builds the family's model from the files. RequestErrors (all at once): missing tensors, wrong shapes, tensors that the model does not
 /// have (a bias that the config denies, say). Stopped if a stop is asked for on the way. A matrix is quantised as it is read, on the
 /// device, from the type the file has it in; one that the file holds quantised is taken as it is.
-std::shared_ptr<LanguageModel> load_model(const ModelFiles& files, const LoadOptions& options, const Log& log = {}, std::stop_token stop = {});
+std::shared_ptr<Transformer> load_model(const ModelFiles& files, const LoadOptions& options, const Log& log = {}, std::stop_token stop = {});
 
 /// The same checks, and a model whose weights have shapes but no memory: for planning, and to seat adapters for a streamed export.
-std::shared_ptr<LanguageModel> outline_model(const ModelFiles& files);
+std::shared_ptr<Transformer> outline_model(const ModelFiles& files);
+/// ... of a config.json alone.
+std::shared_ptr<Transformer> outline_model(const Json& config);
 
 /// The model of a config.json with random weights (normal, 0.02), for benchmarks and tests. On a GPU they are drawn there.
-std::shared_ptr<LanguageModel> random_model(const Json& config, const LoadOptions& options, uint64_t seed);
+std::shared_ptr<Transformer> random_model(const Json& config, const LoadOptions& options, uint64_t seed);
 
 /// A tensor's module: model.layers.0.mlp.up_proj of model.layers.0.mlp.up_proj.weight.
 std::string module_of(const std::string& tensor);

@@ -1,7 +1,9 @@
 #pragma once
 // What a forward pass is told about its tokens. Handed down by const reference (captured by value where a block is recomputed): no layer
 // reads anything from elsewhere.
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "graft/core/tensor.h"
 #include "graft/ops/attention.h"
@@ -12,13 +14,17 @@ namespace graft {
 struct HostBatch;
 
 struct Batch {
-  Tensor ids;          // int64 [batch, time]
+  Tensor ids;          // int64 [batch, time]; -1 - k: the slot of virtual token k, which the embedding's adapter fills
   Tensor positions;    // int64 [batch, time]: of each token in its sample
   Tensor segments;     // int64 [batch, time]: which sample; -1: padding
+  Tensor types;        // int64 [batch, time]: 1 in the second text of a pair; undefined: all 0
   std::string adapter; // which adapter the seats use; "": the base alone
   bool training = false;
   uint64_t seed = 0;   // of dropout
   int64_t step = 0;    // the optimizer step: dropout's masks change with it
+  /// Rows of several adapters: the same batch cut into runs of rows, in order, each with its own adapter, seed and step. Null: all rows
+  /// use `adapter`.
+  std::shared_ptr<const std::vector<Batch>> parts;
 
   // Set by the model at the start of a pass, the same for every layer.
   Rotation rotation;
@@ -26,5 +32,11 @@ struct Batch {
 };
 
 Batch to_batch(const HostBatch& host, at::Device device);
+
+/// Rows of several batches as one, padded to the longest.
+Batch mixed(std::vector<Batch> parts);
+
+/// Single tokens, as `indices` (int64) number them in the flattened batch, as [tokens, 1]: what a head is told, which sees only some states.
+Batch tokens_of(const Batch& batch, const Tensor& indices);
 
 }  // namespace graft

@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "graft/nn/language_model.h"
+#include "graft/nn/transformer.h"
 
 namespace graft {
 
@@ -23,9 +23,11 @@ class DecoderAttention : public torch::nn::Module {
   DecoderAttention(TensorSource& source, const std::string& path, const DecoderShape& shape);
   Tensor forward(const Tensor& x, const Batch& batch, Cache* cache, int64_t layer) const;
   std::vector<Site*> sites() const;
+  const KeyValueSeat& prefix() const { return *prefix_; }
 
  private:
   int64_t head_dim_;
+  std::shared_ptr<KeyValueSeat> prefix_;
   std::shared_ptr<Linear> q_, k_, v_, o_;
   std::shared_ptr<RmsNorm> q_norm_, k_norm_;   // null without qk_norm
 };
@@ -45,27 +47,34 @@ class DecoderLayer : public torch::nn::Module {
   DecoderLayer(TensorSource& source, const std::string& path, const DecoderShape& shape);
   Tensor forward(const Tensor& x, const Batch& batch, Cache* cache, int64_t layer) const;
   std::vector<Site*> sites() const;
+  const KeyValueSeat& prefix() const { return attention_->prefix(); }
 
  private:
   std::shared_ptr<RmsNorm> attention_norm_, mlp_norm_;
   std::shared_ptr<DecoderAttention> attention_;
   std::shared_ptr<DecoderMlp> mlp_;
+  std::shared_ptr<ResidualAdd> after_attention_, after_mlp_;
 };
 
-class Decoder : public LanguageModel {
+class Decoder : public Transformer {
  public:
   Decoder(const DecoderShape& shape, TensorSource& source);
   Tensor hidden(const Batch& batch, Cache* cache = nullptr) override;
-  Linear& head() override { return *head_; }
+  Tensor predict(const Tensor& hidden, const Batch& batch) override { return head_->forward(hidden, batch); }
+  Linear* vocabulary_head() override { return head_.get(); }
   Cache new_cache(int64_t rows, int64_t capacity) const override;
   int64_t vocab_size() const override { return shape_.vocab_size; }
   int64_t max_positions() const override { return shape_.max_positions; }
+  int64_t hidden_size() const override { return shape_.hidden_size; }
+  int64_t layers() const override { return shape_.layers; }
   bool tied_head() const override { return shape_.tied_head; }
   at::Device device() const override { return frequencies_.device(); }
   at::ScalarType dtype() const override { return embed_->weight()->dtype(); }
   void set_recompute(bool on) override { recompute_ = on; }
+  std::string describe() const override;
 
  private:
+  AttentionMask mask_for(const Batch& batch, Cache* cache) const;
   DecoderShape shape_;
   std::shared_ptr<Embedding> embed_;
   std::vector<std::shared_ptr<DecoderLayer>> layers_;

@@ -20,13 +20,17 @@ class TensorSource {
 
 class Linear : public torch::nn::Module, public Site {
  public:
-  Linear(TensorSource& source, const std::string& path, int64_t in, int64_t out, bool bias);
+  Linear(TensorSource& source, const std::string& path, int64_t in, int64_t out, bool bias, Role role = Role::other);
   Linear(const std::string& path, std::shared_ptr<Weight> weight);   // a head tied to the embedding
   Tensor forward(const Tensor& x, const Batch& batch) const { return run(x, batch); }
+  using Site::frozen;
   Tensor frozen(const Tensor& x) const override;
   Tensor frozen_linear(const Tensor& x) const override { return frozen_matmul(x, *weight_); }
   const Weight* weight() const override { return weight_.get(); }
   Tensor bias() const override { return bias_; }
+  WeightAndBias values() const override;
+  Tensor apply(const Tensor& x, const WeightAndBias& values) const override;
+  at::Device device() const override { return weight_->device(); }
 
  private:
   std::shared_ptr<Weight> weight_;
@@ -37,9 +41,13 @@ class Embedding : public torch::nn::Module, public Site {
  public:
   Embedding(TensorSource& source, const std::string& path, int64_t count, int64_t dim);
   Tensor forward(const Tensor& ids, const Batch& batch) const { return run(ids, batch); }
-  Tensor frozen(const Tensor& ids) const override { return weight_->rows(ids); }
+  using Site::frozen;
+  Tensor frozen(const Tensor& ids) const override { return weight_->rows(ids.clamp_min(0)); }
   const Weight* weight() const override { return weight_.get(); }
   std::shared_ptr<Weight> shared_weight() const { return weight_; }
+  WeightAndBias values() const override { return {weight_->dense(at::kFloat), {}}; }
+  Tensor apply(const Tensor& ids, const WeightAndBias& values) const override;
+  at::Device device() const override { return weight_->device(); }
 
  private:
   std::shared_ptr<Weight> weight_;
@@ -49,11 +57,50 @@ class RmsNorm : public torch::nn::Module, public Site {
  public:
   RmsNorm(TensorSource& source, const std::string& path, int64_t dim, double eps);
   Tensor forward(const Tensor& x, const Batch& batch) const { return run(x, batch); }
+  using Site::frozen;
   Tensor frozen(const Tensor& x) const override;
+  WeightAndBias values() const override { return {weight_.to(at::kFloat), {}}; }
+  Tensor apply(const Tensor& x, const WeightAndBias& values) const override;
+  at::Device device() const override { return weight_.device(); }
 
  private:
   Tensor weight_;
   double eps_;
+};
+
+/// Where a sub-layer's output meets the residual stream of a pre-norm block: x + residual.
+class ResidualAdd : public torch::nn::Module, public Site {
+ public:
+  ResidualAdd(const std::string& path, SiteKind kind, int64_t dim, at::Device device) : Site(path, kind), dim_(dim), device_(device) {}
+  Tensor forward(const Tensor& x, const Tensor& residual, const Batch& batch) const { return run(x, batch, residual); }
+  Tensor frozen(const Tensor& x) const override { return x; }
+  Tensor frozen(const Tensor& x, const Tensor& residual) const override { return residual + x; }
+  int64_t dim() const { return dim_; }
+  at::Device device() const override { return device_; }
+
+ private:
+  int64_t dim_;
+  at::Device device_;
+};
+
+/// What an attention's keys and values begin with.
+class KeyValueSeat : public torch::nn::Module, public Site {
+ public:
+  KeyValueSeat(const std::string& path, int64_t kv_heads, int64_t head_dim, at::Device device)
+      : Site(path, SiteKind::key_value), kv_heads_(kv_heads), head_dim_(head_dim), device_(device) {}
+  /// [batch, prefix, 2, kv_heads, head_dim] in the given type, or undefined without an adapter; shorter prefixes are padded behind.
+  Tensor forward(const Batch& batch, at::ScalarType dtype) const;
+  /// Who sees each slot of it: int64 [batch, prefix], ops/attention.h's `everyone`, or -1 for padding. Undefined without an adapter.
+  Tensor segments(const Batch& batch) const;
+  using Site::frozen;
+  Tensor frozen(const Tensor& x) const override { return x; }
+  int64_t kv_heads() const { return kv_heads_; }
+  int64_t head_dim() const { return head_dim_; }
+  at::Device device() const override { return device_; }
+
+ private:
+  int64_t kv_heads_, head_dim_;
+  at::Device device_;
 };
 
 }  // namespace graft

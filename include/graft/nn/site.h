@@ -1,6 +1,6 @@
 #pragma once
 // A site is a frozen function in the model with a seat. An adapter is middleware at that seat: forward(x, base). Layers are born with a
-// seat; every weight, norm and bias is reachable through one. A seat holds adapters by name; a batch says which one it uses.
+// seat; every weight, norm and bias is reachable through one. A seat holds adapters by name; a batch says which row uses which.
 #include <torch/nn/module.h>
 
 #include <map>
@@ -14,13 +14,24 @@
 
 namespace graft {
 
-enum class SiteKind { linear, embedding, norm };
+enum class SiteKind {
+  linear,
+  embedding,         // of int64 ids; negative ids are the slots of virtual tokens (batch.h)
+  norm,
+  after_attention,   // a sub-layer's output meets the residual stream: (x, residual) -> x + residual, through the norm of a post-norm block
+  after_mlp,
+  key_value,         // what an attention's keys and values begin with, [batch, 0, 2, kv_heads, head_dim]: nothing, until an adapter says more
+};
+
+/// What a layer is to its block: methods name their usual places by it.
+enum class Role { other, query, key, value, attention_output, gate, up, mlp_output, head };
 
 class Site;
 
 /// The frozen function of a site, as an adapter sees it.
 struct Frozen {
   const Site& site;
+  Tensor residual;                        // after_attention, after_mlp: the sub-layer's input
   Tensor operator()(const Tensor& x) const;
   Tensor linear(const Tensor& x) const;   // without the bias
 };
@@ -42,32 +53,45 @@ class Adapter : public torch::nn::Module {
   /// What it is, if it is nothing but a low-rank update of the weight (dropout aside).
   virtual std::optional<LowRank> low_rank() const { return std::nullopt; }
   /// The site's weight and bias with this adapter in them, accumulated in fp32; nullopt: it cannot be merged.
-  virtual std::optional<WeightAndBias> merged(const WeightAndBias& base) const = 0;
+  virtual std::optional<WeightAndBias> merged(const WeightAndBias& base) const { return std::nullopt; }
+  /// How many virtual tokens it adds to each sequence: slots that it fills (embedding), or keys and values in front (key_value).
+  virtual int64_t virtual_tokens() const { return 0; }
 };
 
 class Site {
  public:
-  Site(std::string path, SiteKind kind) : path_(std::move(path)), kind_(kind) {}
+  Site(std::string path, SiteKind kind, Role role = Role::other) : path_(std::move(path)), kind_(kind), role_(role) {}
   virtual ~Site() = default;
   Site(const Site&) = delete;
   Site& operator=(const Site&) = delete;
 
   const std::string& path() const { return path_; }   // as Hugging Face names the module: model.layers.0.self_attn.q_proj
   SiteKind kind() const { return kind_; }
+  Role role() const { return role_; }
   virtual Tensor frozen(const Tensor& x) const = 0;
   virtual Tensor frozen_linear(const Tensor& x) const { return frozen(x); }
+  /// after_attention, after_mlp.
+  virtual Tensor frozen(const Tensor& x, const Tensor& residual) const { return frozen(x); }
   virtual const Weight* weight() const { return nullptr; }
   virtual Tensor bias() const { return {}; }
+  /// What the site holds, in fp32; undefined where it holds nothing. And its function with other values in their place, differentiable
+  /// in them: training a part of the base is an adapter too.
+  virtual WeightAndBias values() const { return {}; }
+  virtual Tensor apply(const Tensor& x, const WeightAndBias& values) const { return frozen(x); }
+  /// Where its adapters live; an outline's weights lie nowhere, and its adapters hold real values on the CPU.
+  virtual at::Device device() const = 0;
 
   void seat(const std::string& name, std::shared_ptr<Adapter> adapter);   // fails if the name is taken
   void unseat(const std::string& name) { adapters_.erase(name); }
   std::shared_ptr<Adapter> adapter(const std::string& name) const;        // null if none
-  /// The frozen function through the batch's adapter, if one of that name sits here.
-  Tensor run(const Tensor& x, const Batch& batch) const;
+  /// The frozen function through the batch's adapters, where they sit here.
+  Tensor run(const Tensor& x, const Batch& batch, const Tensor& residual = {}) const;
 
  private:
+  Tensor run_one(const Tensor& x, const Batch& batch, const Tensor& residual) const;
   std::string path_;
   SiteKind kind_;
+  Role role_;
   std::map<std::string, std::shared_ptr<Adapter>> adapters_;
 };
 

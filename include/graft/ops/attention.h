@@ -7,11 +7,16 @@ namespace graft {
 /// Which key a query sees: of the same segment, at its own position or before.
 struct AttentionMask {
   bool causal = true;   // each row is one segment from position 0, padding behind it, as many queries as keys: no mask is needed
-  Tensor allowed;       // otherwise bool [batch, 1, queries, keys]
+  Tensor allowed;       // otherwise bool [batch, 1, queries, keys]; undefined: every key is seen
 };
+
+/// A key segment that every query sees, padding too: a trained prefix.
+inline constexpr int64_t everyone = -2;
 
 /// segments, positions: int64 [batch, queries] and [batch, keys]. Padding (segment -1) sees padding, so that no row is empty.
 Tensor visible(const Tensor& query_segments, const Tensor& query_positions, const Tensor& key_segments, const Tensor& key_positions);
+/// The same in both directions, for encoders: a query sees its segment, whatever the positions.
+Tensor visible_both_ways(const Tensor& query_segments, const Tensor& key_segments);
 
 /// q: [batch, queries, heads, head_dim]; k, v: [batch, keys, kv_heads, head_dim] -> [batch, queries, heads * head_dim].
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask);

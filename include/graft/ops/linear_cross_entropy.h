@@ -18,14 +18,16 @@ struct FrozenHead {
 /// hidden: [rows, dim], targets: int64 [rows], all of them real.
 Tensor linear_cross_entropy(const Tensor& hidden, const FrozenHead& head, const Tensor& targets, double scale);
 
-/// The same through any differentiable head (one with an adapter): each chunk's logits are made again in the backward pass.
-Tensor chunked_cross_entropy(const Tensor& hidden, const std::function<Tensor(const Tensor&)>& head, const Tensor& targets, double scale);
+/// Any differentiable head (one with an adapter): logits of rows of `hidden`, the first of which is its row `begin`.
+using RowsHead = std::function<Tensor(const Tensor& rows, int64_t begin)>;
+/// The same through such a head: each chunk's logits are made again in the backward pass.
+Tensor chunked_cross_entropy(const Tensor& hidden, const RowsHead& head, const Tensor& targets, double scale);
 
 /// For each row: the log-probability of its target, and whether the target is the likeliest token.
 struct TokenScores {
   Tensor log_probability;   // fp32 [rows]
   Tensor correct;           // bool [rows]
 };
-TokenScores token_scores(const Tensor& hidden, const std::function<Tensor(const Tensor&)>& head, const Tensor& targets);
+TokenScores token_scores(const Tensor& hidden, const RowsHead& head, const Tensor& targets);
 
 }  // namespace graft

@@ -5,13 +5,13 @@
 #include <string>
 
 #include "graft/core/log.h"
-#include "graft/nn/language_model.h"
+#include "graft/nn/transformer.h"
 #include "graft/quant/options.h"
 
 namespace graft {
 
 /// Wraps the adapters seated under `name`, and seats rounding alone at the other matrices that an export will quantise. RequestErrors: an
 /// adapter that is no low-rank update, or one with dropout. Nothing without options.qat.
-void add_fake_quantization(LanguageModel& model, const std::string& name, const QuantizationOptions& options, const Log& log = {});
+void add_fake_quantization(Transformer& model, const std::string& name, const QuantizationOptions& options, const Log& log = {});
 
 }  // namespace graft

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "graft/data/batches.h"
-#include "graft/nn/language_model.h"
+#include "graft/nn/transformer.h"
 
 namespace graft {
 
@@ -16,6 +16,6 @@ struct StepContext {
 };
 
 /// Adds the step's gradients to the adapter's parameters; returns the loss (fp32 or wider, unscaled).
-double backward(LanguageModel& model, const std::string& adapter, const std::vector<HostBatch>& micro_batches, const StepContext& context);
+double backward(Transformer& model, const std::string& adapter, const std::vector<HostBatch>& micro_batches, const StepContext& context);
 
 }  // namespace graft

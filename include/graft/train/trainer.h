@@ -10,7 +10,7 @@
 
 #include "graft/core/log.h"
 #include "graft/data/batches.h"
-#include "graft/nn/language_model.h"
+#include "graft/nn/transformer.h"
 #include "graft/peft/graft_adapter.h"
 #include "graft/train/checkpoint.h"
 #include "graft/train/observer.h"
@@ -20,7 +20,7 @@
 namespace graft {
 
 struct TrainerSetup {
-  LanguageModel& model;
+  Transformer& model;
   std::string adapter;                                          // the name it is seated under
   std::function<double(std::string_view parameter)> lr_scale;   // of a parameter, by name
   Dataset train;

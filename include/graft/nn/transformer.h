@@ -1,0 +1,50 @@
+#pragma once
+// A transformer as the trainer, the methods and the generator see it: hidden states, and a head that predicts from them.
+#include <string>
+#include <vector>
+
+#include "graft/nn/layers.h"
+
+namespace graft {
+
+/// Keys and values of earlier tokens, with the segment and position of each, so that rows of different lengths live in one cache.
+struct Cache {
+  std::vector<Tensor> keys, values;   // a layer: [batch, capacity, kv_heads, head_dim]
+  Tensor segments, positions;         // int64 [batch, capacity]
+  int64_t length = 0;                 // slots filled
+};
+
+class Transformer : public torch::nn::Module {
+ public:
+  /// [batch, time] -> [batch, time, dim], after the last norm. With a cache: appends this batch's keys and values and sees the earlier.
+  virtual Tensor hidden(const Batch& batch, Cache* cache = nullptr) = 0;
+  /// Logits of hidden states, [.., dim] -> [.., classes]: of the vocabulary, or of a task's classes. Apart from hidden(), so that a loss is
+  /// taken in chunks of the states that have a target and full logits never exist.
+  virtual Tensor predict(const Tensor& hidden, const Batch& batch) = 0;
+  /// The vocabulary's head, where prediction is that one product; null where a task has a head of its own.
+  virtual Linear* vocabulary_head() { return nullptr; }
+  virtual Cache new_cache(int64_t rows, int64_t capacity) const = 0;
+  virtual int64_t vocab_size() const = 0;
+  virtual int64_t max_positions() const = 0;
+  virtual int64_t hidden_size() const = 0;
+  virtual int64_t layers() const = 0;
+  virtual bool tied_head() const { return false; }
+  virtual at::Device device() const = 0;
+  virtual at::ScalarType dtype() const = 0;
+  virtual void set_recompute(bool on) = 0;
+  /// "30 layers of 576 (feed-forward 1536), 9 heads, ...": for people.
+  virtual std::string describe() const = 0;
+
+  const std::vector<Site*>& sites() const { return sites_; }
+  Site* find_site(const std::string& path) const;
+  /// The first site of a kind; null if there is none.
+  Site* first_site(SiteKind kind) const;
+
+ protected:
+  std::vector<Site*> sites_;
+};
+
+/// logits of every token: [batch, time, classes] fp32. For tests and scoring of short texts.
+Tensor logits(Transformer& model, const Batch& batch);
+
+}  // namespace graft
