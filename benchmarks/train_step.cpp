@@ -59,7 +59,9 @@ int main(int argc, char** argv) {
     const auto model = path.ends_with(".json") ? random_model(read_json(path), load, 1) : load_model(*open_model_files(path), load);
     model->set_recompute(recompute);
     AdapterOptions options;
-    options.options = LoraOptions{.rank = 16, .alpha = 32};
+    LoraOptions lora;
+    lora.rank = 16, lora.alpha = 32;
+    options.options = lora;
     graft_adapter(*model, "default", options, 1);
     std::vector<OptimizedParameter> list;
     for (const auto& [name, tensor] : parameters(*model, "default")) list.push_back({name, tensor});

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "generate.h"
+#include "graft/config/yaml.h"
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
 #include "graft/io/gguf.h"
@@ -44,6 +45,16 @@ std::string inspect_model(const std::string& path, bool tensors) {
   return text + "  the weights fit the config" + (scheme ? "; they are kept as " + describe(*scheme) : "") + "\n" + list;
 }
 
+std::string indented(const std::string& text) {
+  std::string out;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    out += "  " + text.substr(begin, end - begin) + "\n";
+    begin = end + 1;
+  }
+  return out;
+}
+
 std::string inspect_adapter(const fs::path& folder, bool tensors) {
   const AdapterOptions options = read_adapter_options(folder);
   const TensorMap values = read_adapter_tensors(folder);
@@ -56,8 +67,7 @@ std::string inspect_adapter(const fs::path& folder, bool tensors) {
   const Json config = read_json(folder / "adapter_config.json");
   std::string text = fmt::format("{}\n  {} adapter, {} parameters in {} tensors, base {}\n", folder.string(), options.method,
                                  count_text(parameters), values.size(), to_line(config.value("base_model_name_or_path", Json())));
-  if (const auto* lora = std::get_if<LoraOptions>(&options.options))
-    text += fmt::format("  rank {}, alpha {}, dropout {}{}\n", lora->rank, lora->alpha, lora->dropout, lora->rslora ? ", rsLoRA" : "");
+  text += indented(to_yaml(options));
   return text + list;
 }
 

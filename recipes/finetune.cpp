@@ -4,6 +4,7 @@
 #include <ATen/Version.h>
 
 #include <algorithm>
+#include <set>
 
 #include "graft/config/yaml.h"
 #include "graft/core/error.h"
@@ -76,17 +77,32 @@ std::function<EvalReport()> make_evaluation(Transformer& model, const Job& job, 
   };
 }
 
-void graft_for(Transformer& model, const Job& job, const Log& log) {
-  graft_adapter(model, "default", job.adapter, job.train.seed, log);
+/// The training data's distinct answers, where a prompt begins as them.
+std::vector<std::string> labels_of(const Job& job, const Base& base) {
+  const auto* prompt = std::get_if<PromptTuningOptions>(&job.adapter.options);
+  if (!prompt || prompt->init != "labels") return {};
+  const auto samples = read_prompts(job.data.train, job.data, base.tokenizer, chat_or_null(base));
+  if (find_labels(samples).empty()) return {};
+  std::set<std::string> labels;
+  for (const auto& sample : samples) labels.insert(sample.reference);
+  return {labels.begin(), labels.end()};
+}
+
+/// Fresh first values unless a checkpoint's come next.
+void graft_for(Transformer& model, const Job& job, const Base& base, bool fresh, const Log& log) {
+  GraftSetting setting{.seed = job.train.seed, .fresh = fresh, .tokenizer = &base.tokenizer};
+  setting.original = [&](const std::string& tensor) { return base.files->read(tensor, at::kFloat); };
+  if (fresh) setting.labels = labels_of(job, base);
+  graft_adapter(model, "default", job.adapter, setting, log);
   if (!job.adapter.init_from.empty()) {
-    load_parameters(model, "default", read_adapter_tensors(job.adapter.init_from), job.adapter.init_from);
+    load_adapter_values(model, "default", job.adapter, job.adapter.init_from);
     log.info("the adapter starts from {}", job.adapter.init_from);
   }
   add_fake_quantization(model, "default", job.quantization, log);
 }
 
 void warn_unusual_rate(const Job& job, const Log& log) {
-  const LearningRate rate = learning_rate_of(job.adapter.method);
+  const LearningRate rate = method_row(job.adapter.method).rate;
   if (*job.train.learning_rate < rate.low || *job.train.learning_rate > rate.high)
     log.warn("train.learning_rate {} is far from what {} usually takes ({} to {})", *job.train.learning_rate, job.adapter.method, rate.low, rate.high);
 }
@@ -103,7 +119,7 @@ void train_job(const Job& job, const std::optional<Checkpoint>& checkpoint, cons
   target_sites(*outline_model(*base.files), job.adapter);   // everything that can be wrong with the adapter, before the data is read
   const PreparedData data = prepare_for(base, job.data, log, stop);
   const auto model = load_base(base, {device, dtype, job.quantization}, log, stop);
-  graft_for(*model, job, log);
+  graft_for(*model, job, base, !checkpoint && job.adapter.init_from.empty(), log);
   const auto method = make_method(job.adapter);
   const Json facts = facts_of(base, data.train, device, dtype);
   Trainer trainer({*model, "default", [&](std::string_view name) { return method->lr_scale(name); }, data.train, job.train,

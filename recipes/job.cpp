@@ -20,13 +20,16 @@ void check_job(const Job& job) {
   errors.guard([&] { device_from_name(job.device); });
   errors.guard([&] { scheme_of(job.quantization); });
   errors.guard([&] { scheme_of(job.quantization.qat); });
-  if (const auto* lora = std::get_if<LoraOptions>(&job.adapter.options); lora && lora->dropout > 0 && job.quantization.qat.format != "none")
-    errors.add("adapter.dropout {}: quantization.qat rounds weight and update together, which dropout would part; set it to 0", lora->dropout);
+  errors.guard([&] {
+    const double dropout = make_method(job.adapter)->dropout();
+    if (dropout > 0 && job.quantization.qat.format != "none")
+      errors.add("adapter.dropout {}: quantization.qat rounds weight and update together, which dropout would part; set it to 0", dropout);
+  });
   errors.raise("the job cannot run:");
 }
 
 Job resolved(Job job) {
-  if (!job.train.learning_rate) job.train.learning_rate = learning_rate_of(job.adapter.method).usual;
+  if (!job.train.learning_rate) job.train.learning_rate = method_row(job.adapter.method).rate.usual;
   return job;
 }
 

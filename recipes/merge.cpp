@@ -14,6 +14,13 @@ bool is_weight(const std::string& name) { return name.ends_with(".weight"); }
 
 Merger::Merger(const Target& target, const ModelFiles& files, MergeInto into) : target_(target), files_(files), into_(into), outline_(outline_model(files)) {
   adapter_ = seat_target(*outline_, target, {});
+  if (target.adapter && !make_method(*target.adapter)->merges()) {
+    std::vector<std::string> paths;
+    for (const Site* site : outline_->sites())
+      if (site->adapter(adapter_)) paths.push_back(site->path());
+    refuse("{}: {} adds computation that no weight can hold; it cannot be merged at {}. Export it with --adapter and load it beside the base", target.what,
+           target.adapter->method, fmt::join(paths, ", "));
+  }
   const bool trained_for = target.quantization.qat.format != "none";
   require(into != MergeInto::requantized || trained_for || target.quantization.format != "none" || files.stored_scheme(outline_->first_site(SiteKind::linear)->path() + ".weight"),
           "{}: its base is not quantised and it was not trained for it; `graft quantize` quantises a merged model", target.what);
@@ -31,6 +38,7 @@ Merger::Sum Merger::sum(const std::string& name) {
   const bool untied_copy = name == "lm_head.weight" && outline_->tied_head();
   const std::string stored = untied_copy ? "model.embed_tokens.weight" : name;
   const Site* site = outline_->find_site(module_of(name));
+  const bool is_bias = name.ends_with(".bias");
   const auto storage = site && is_weight(name) && site->weight() ? storage_of(files_, target_.quantization, module_of(stored)) : std::nullopt;
   Sum sum;
   if (storage && into_ != MergeInto::original && !files_.stored_scheme(stored))
@@ -41,12 +49,12 @@ Merger::Sum Merger::sum(const std::string& name) {
     sum.base = files_.read(stored, at::kFloat);
   sum.merged = sum.base;
   ++tensors_;
-  const auto adapter = site && !adapter_.empty() && is_weight(name) ? site->adapter(adapter_) : nullptr;
+  const auto adapter = site && !adapter_.empty() && (is_weight(name) || is_bias) ? site->adapter(adapter_) : nullptr;
   if (!adapter) return sum;
-  const auto merged = adapter->merged({sum.base, Tensor()});
+  const auto merged = adapter->merged(is_bias ? WeightAndBias{files_.read(module_of(name) + ".weight", at::kFloat), sum.base} : WeightAndBias{sum.base, Tensor()});
   check(merged.has_value(), "{}: this adapter cannot be merged", name);
-  check(at::isfinite(merged->weight).all().item<bool>(), "{}: the merged tensor is not finite; nothing was written", name);
-  sum.merged = merged->weight;
+  sum.merged = is_bias ? merged->bias : merged->weight;
+  check(at::isfinite(sum.merged).all().item<bool>(), "{}: the merged tensor is not finite; nothing was written", name);
   ++merged_;
   nonzero_ = nonzero_ || !at::equal(sum.merged, sum.base);
   return sum;

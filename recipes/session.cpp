@@ -107,7 +107,7 @@ Target open_target(const std::string& path, const std::string& adapter_folder, c
     target.model.path = path, target.what = path;
     if (adapter_folder.empty()) return target;
     target.adapter = read_adapter_options(adapter_folder, log);
-    target.values = read_adapter_tensors(adapter_folder);
+    target.adapter_folder = adapter_folder;
     target.what += " with " + adapter_folder;
     return target;
   }
@@ -120,15 +120,18 @@ Target open_target(const std::string& path, const std::string& adapter_folder, c
   target.adapter = job.adapter;
   const Checkpoint read = checkpoints.read(step);
   target.dtype = dtype_from_name(read.facts.value("dtype", std::string("fp32")), at::kCUDA);
-  target.values = parameter_values(read.adapter, checkpoints.path(step).string());
+  target.values = read.adapter;
   target.what = fmt::format("{}, step {}", path, step);
   return target;
 }
 
 std::string seat_target(Transformer& model, const Target& target, const Log& log) {
   if (!target.adapter) return "";
-  graft_adapter(model, "default", *target.adapter, 0, log);
-  load_parameters(model, "default", target.values, target.what);
+  graft_adapter(model, "default", *target.adapter, GraftSetting{.fresh = false}, log);
+  if (target.adapter_folder.empty())
+    load_parameters(model, "default", target.values, target.what);
+  else
+    load_adapter_values(model, "default", *target.adapter, target.adapter_folder);
   if (!model.device().is_meta()) add_fake_quantization(model, "default", target.quantization, log);
   return "default";
 }

@@ -49,7 +49,8 @@ struct Target {
   QuantizationOptions quantization;        // of the base that the adapter was trained on
   std::optional<AdapterOptions> adapter;
   std::optional<at::ScalarType> dtype;     // of a run: that it computed in
-  TensorMap values;                       // the adapter's, by load_parameters' names
+  TensorMap values;                        // of a run's adapter, by load_parameters' names ...
+  std::filesystem::path adapter_folder;    // ... or where a model's adapter lies
   std::string what;                       // for messages: "runs/x, step 40"
 };
 /// `checkpoint`: "last", "best" or a step; only for runs.

@@ -5,24 +5,23 @@
 #include <algorithm>
 
 #include "graft/core/error.h"
+#include "graft/data/batches.h"
 #include "graft/kernels/api.h"
 
 namespace graft {
 namespace {
 
-Batch prompt_batch(const std::vector<std::vector<int32_t>>& prompts, at::Device device) {
-  size_t columns = 0;
-  for (const auto& prompt : prompts) columns = std::max(columns, prompt.size());
-  const auto rows = static_cast<int64_t>(prompts.size());
-  Tensor ids = at::zeros({rows, static_cast<int64_t>(columns)}, at::kLong), segments = at::full_like(ids, -1);
-  for (int64_t r = 0; r < rows; ++r) {
+HostBatch prompt_batch(const std::vector<std::vector<int32_t>>& prompts) {
+  HostBatch batch;
+  batch.rows = static_cast<int64_t>(prompts.size());
+  for (const auto& prompt : prompts) batch.columns = std::max(batch.columns, static_cast<int64_t>(prompt.size()));
+  for (int64_t r = 0; r < batch.rows; ++r) {
     const auto& prompt = prompts[static_cast<size_t>(r)];
-    for (size_t t = 0; t < prompt.size(); ++t) ids[r][static_cast<int64_t>(t)] = prompt[t];
-    segments[r].slice(0, 0, static_cast<int64_t>(prompt.size())).fill_(r);
+    for (int64_t t = 0; t < batch.columns; ++t) {
+      const bool real = t < static_cast<int64_t>(prompt.size());
+      batch.ids.push_back(real ? prompt[static_cast<size_t>(t)] : 0), batch.positions.push_back(t), batch.segments.push_back(real ? r : -1);
+    }
   }
-  Batch batch;
-  batch.ids = ids.to(device), batch.segments = segments.to(device);
-  batch.positions = at::arange(static_cast<int64_t>(columns), ids.options()).expand_as(ids).contiguous().to(device);
   return batch;
 }
 
@@ -50,11 +49,12 @@ std::vector<std::vector<int32_t>> generate(Transformer& model, const std::string
   if (prompts.empty()) return {};
   for (const auto& prompt : prompts) require(!prompt.empty(), "generate: an empty prompt");
   const auto rows = static_cast<int64_t>(prompts.size());
-  Batch batch = prompt_batch(prompts, model.device());
+  const VirtualTokens extra = model.virtual_tokens(adapter);
+  Batch batch = to_batch(with_virtual_tokens(prompt_batch(prompts), extra), model.device());
   batch.adapter = adapter;
-  Cache cache = model.new_cache(rows, batch.ids.size(1) + options.max_new_tokens);
-  std::vector<int64_t> lengths;
-  for (const auto& prompt : prompts) lengths.push_back(static_cast<int64_t>(prompt.size()));
+  Cache cache = model.new_cache(rows, batch.ids.size(1) + extra.prefix + options.max_new_tokens);
+  std::vector<int64_t> lengths;   // slots counted
+  for (const auto& prompt : prompts) lengths.push_back(static_cast<int64_t>(prompt.size()) + extra.slots);
   Tensor last = at::tensor(lengths, at::kLong) - 1;   // where each row's newest hidden state lies
   std::vector<std::vector<int32_t>> out(prompts.size());
   std::vector<bool> done(prompts.size(), false);
@@ -68,7 +68,7 @@ std::vector<std::vector<int32_t>> generate(Transformer& model, const std::string
     for (int64_t r = 0; r < rows; ++r) {
       const auto row = static_cast<size_t>(r);
       if (!done[row]) {
-        const int64_t id = pick(logits[r], options, r, lengths[row] + n);
+        const int64_t id = pick(logits[r], options, r, lengths[row] - extra.slots + n);
         done[row] = std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end();
         if (!done[row]) {
           out[row].push_back(static_cast<int32_t>(id));
@@ -80,7 +80,7 @@ std::vector<std::vector<int32_t>> generate(Transformer& model, const std::string
     }
     if (std::all_of(done.begin(), done.end(), [](bool d) { return d; })) break;
     batch.ids = next.to(model.device()), batch.segments = segments.to(model.device());
-    batch.positions = (at::tensor(lengths, at::kLong).unsqueeze(1) + n).to(model.device());
+    batch.positions = (at::tensor(lengths, at::kLong).unsqueeze(1) + extra.prefix + n).to(model.device());
     last = at::zeros({rows}, at::kLong);
   }
   return out;

@@ -32,6 +32,28 @@ Batch to_batch(const HostBatch& host, at::Device device) {
   return batch;
 }
 
+HostBatch with_virtual_tokens(const HostBatch& host, const VirtualTokens& tokens) {
+  if (tokens.count() == 0) return host;
+  HostBatch out = host;
+  out.columns = host.columns + tokens.slots;
+  for (auto* list : {&out.ids, &out.positions, &out.segments, &out.types, &out.targets}) list->clear();
+  for (int64_t row = 0; row < host.rows; ++row) {
+    const auto begin = static_cast<size_t>(row * host.columns);
+    for (int64_t slot = 0; slot < tokens.slots; ++slot) {
+      out.ids.push_back(-1 - slot), out.positions.push_back(tokens.prefix + slot), out.segments.push_back(host.segments[begin]);
+      if (!host.types.empty()) out.types.push_back(0);
+      if (!host.targets.empty()) out.targets.push_back(-100);
+    }
+    const auto append = [&](std::vector<int64_t>& to, const std::vector<int64_t>& from) {
+      if (!from.empty()) to.insert(to.end(), from.begin() + static_cast<int64_t>(begin), from.begin() + static_cast<int64_t>(begin) + host.columns);
+    };
+    append(out.ids, host.ids), append(out.segments, host.segments), append(out.types, host.types), append(out.targets, host.targets);
+    for (int64_t t = 0; t < host.columns; ++t) out.positions.push_back(host.positions[begin + static_cast<size_t>(t)] + tokens.count());
+  }
+  out.token_count += host.rows * tokens.slots;
+  return out;
+}
+
 Batch mixed(std::vector<Batch> parts) {
   check(!parts.empty(), "a mixed batch of nothing");
   int64_t columns = 0;

@@ -75,7 +75,7 @@ DecoderLayer::DecoderLayer(TensorSource& source, const std::string& path, const 
   mlp_ = register_module("mlp", std::make_shared<DecoderMlp>(source, path + ".mlp", shape));
   // The seats' paths are AdapterHub's names for what it puts there.
   const auto add = [&](const char* name, SiteKind kind) {
-    return register_module(name, std::make_shared<ResidualAdd>(path + "." + name, kind, shape.hidden_size, attention_norm_->device()));
+    return register_module(name, std::make_shared<ResidualAdd>(path + "." + name + ".adapters", kind, shape.hidden_size, attention_norm_->device()));
   };
   after_attention_ = add("attention_adapters", SiteKind::after_attention), after_mlp_ = add("output_adapters", SiteKind::after_mlp);
 }
@@ -132,6 +132,13 @@ Tensor Decoder::hidden(const Batch& given, Cache* cache) {
   }
   if (cache) cache->length = batch.mask.allowed.size(3);   // the prefix counted
   return norm_->forward(x, batch);
+}
+
+Tensor Decoder::predict(const Tensor& hidden, const Batch& batch) {
+  if (shape_.tied_head && !head_->adapter(batch.adapter))
+    if (const auto words = embed_->adapter(batch.adapter))
+      if (const Tensor tied = words->predict_tied(hidden, *head_); tied.defined()) return tied;
+  return head_->forward(hidden, batch);
 }
 
 std::string Decoder::describe() const {

@@ -21,7 +21,7 @@ Linear::Linear(TensorSource& source, const std::string& path, int64_t in, int64_
   if (bias) bias_ = register_buffer("bias", source.take(path + ".bias", {out}));
 }
 
-Linear::Linear(const std::string& path, std::shared_ptr<Weight> weight) : Site(path, SiteKind::linear, Role::head), weight_(std::move(weight)) {}
+Linear::Linear(const std::string& path, std::shared_ptr<Weight> weight) : Site(path, SiteKind::linear, Role::head), weight_(std::move(weight)), shared_(true) {}
 
 Tensor Linear::frozen(const Tensor& x) const {
   const Tensor y = frozen_matmul(x, *weight_);
@@ -34,7 +34,7 @@ Tensor Linear::apply(const Tensor& x, const WeightAndBias& values) const {
   return at::linear(x, values.weight.to(x.scalar_type()), values.bias.defined() ? std::optional(values.bias.to(x.scalar_type())) : std::nullopt);
 }
 
-Embedding::Embedding(TensorSource& source, const std::string& path, int64_t count, int64_t dim) : Site(path, SiteKind::embedding) {
+Embedding::Embedding(TensorSource& source, const std::string& path, int64_t count, int64_t dim, Role role) : Site(path, SiteKind::embedding, role) {
   weight_ = register_module("weight", source.take_weight(path + ".weight", {count, dim}));
 }
 

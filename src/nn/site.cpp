@@ -29,6 +29,11 @@ Tensor Site::run_one(const Tensor& x, const Batch& batch, const Tensor& residual
 
 Tensor Site::run(const Tensor& x, const Batch& batch, const Tensor& residual) const {
   if (adapters_.empty() || !batch.parts) return run_one(x, batch, residual);
+  std::vector<Adapter*> adapters;
+  for (const Batch& part : *batch.parts)
+    if (const auto it = adapters_.find(part.adapter); it != adapters_.end()) adapters.push_back(it->second.get());
+  if (adapters.size() == batch.parts->size())
+    if (const auto together = adapters.front()->forward_parts(x, adapters, Frozen{*this, residual}, batch)) return *together;
   std::vector<Tensor> rows;
   int64_t begin = 0;
   for (const Batch& part : *batch.parts) {

@@ -14,6 +14,22 @@ Site* Transformer::first_site(SiteKind kind) const {
   return nullptr;
 }
 
+const Weight* Transformer::frozen_head(const std::string& adapter) {
+  const Linear* head = vocabulary_head();
+  if (!head || head->adapter(adapter)) return nullptr;
+  const Site* words = first_site(SiteKind::embedding);
+  return tied_head() && words->adapter(adapter) ? nullptr : head->weight();
+}
+
+VirtualTokens Transformer::virtual_tokens(const std::string& adapter) const {
+  const auto of = [&](SiteKind kind) {
+    const Site* site = first_site(kind);
+    const auto here = site ? site->adapter(adapter) : nullptr;
+    return here ? here->virtual_tokens() : 0;
+  };
+  return {of(SiteKind::embedding), of(SiteKind::key_value)};
+}
+
 Tensor logits(Transformer& model, const Batch& batch) { return model.predict(model.hidden(batch), batch).to(at::kFloat); }
 
 }  // namespace graft

@@ -2,8 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <set>
 
+#include "graft/config/yaml.h"
 #include "graft/core/error.h"
 #include "graft/core/json.h"
 #include "graft/io/atomic_file.h"
@@ -12,40 +14,23 @@
 namespace graft {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr std::string_view prefix = "base_model.model.";
-constexpr const char* weights_name = "adapter_model.safetensors";
 constexpr const char* config_name = "adapter_config.json";
+constexpr const char* own_key = "graft_adapter";   // the options as YAML, in files of graft's own form
+constexpr const char* weights_names[] = {"adapter_model.safetensors", "adapter.safetensors"};   // PEFT's (and ours), AdapterHub's
 
-/// The full names of what was grafted: no reader has to match patterns again.
-std::vector<std::string> grafted_modules(const Transformer& model, const std::string& name) {
-  std::vector<std::string> paths;
-  for (const Site* site : model.sites())
-    if (site->adapter(name)) paths.push_back(site->path());
-  return paths;
-}
-
-Json lora_config(const LoraOptions& lora) {
-  return {{"peft_type", "LORA"},
-          {"r", lora.rank},
-          {"lora_alpha", lora.alpha},
-          {"lora_dropout", lora.dropout},
-          {"use_rslora", lora.rslora},
-          {"rank_pattern", Json(lora.rank_pattern)},
-          {"alpha_pattern", Json(lora.alpha_pattern)},
-          {"init_lora_weights", true},
-          {"bias", "none"},
-          {"fan_in_fan_out", false},
-          {"use_dora", false},
-          {"modules_to_save", nullptr},
-          {"layers_to_transform", nullptr},
-          {"layers_pattern", nullptr}};
-}
-
-// Fields of PEFT's LoraConfig that change nothing once an adapter is trained, or that are written as bookkeeping.
+// Fields of PEFT's configs that change nothing once an adapter is trained, or that are written as bookkeeping.
 const std::set<std::string> ignorable = {
     "task_type", "peft_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode", "lora_dropout",
-    "init_lora_weights", "megatron_core", "megatron_config", "runtime_config", "loftq_config", "eva_config", "corda_config",
-    "lora_ga_config", "layers_pattern", "qalora_group_size", "arrow_config", "kasa_config", "monteclora_config", "velora_config"};
+    "init_lora_weights", "megatron_core", "megatron_config", "runtime_config", "loftq_config", "eva_config", "corda_config", "use_dora",
+    "lora_ga_config", "layers_pattern", "qalora_group_size", "arrow_config", "kasa_config", "monteclora_config", "velora_config", "bias",
+    "init_ia3_weights", "init_weights", "token_dim", "num_layers", "num_attention_heads", "num_transformer_submodules", "encoder_hidden_size",
+    "encoder_num_layers", "encoder_dropout", "encoder_reparameterization_type", "prompt_tuning_init", "prompt_tuning_init_text",
+    "tokenizer_name_or_path", "tokenizer_kwargs", "prefix_projection"};
+// Fields that must mean nothing without a warning: every writer has them.
+const std::set<std::string> expected_empty = {"fan_in_fan_out", "lora_bias", "use_qalora", "trainable_token_indices"};
 
 bool is_nothing(const Json& value) {
   return value.is_null() || (value.is_boolean() && !value.get<bool>()) || (value.is_structured() && value.empty()) ||
@@ -57,71 +42,114 @@ NamesOrPattern read_names(const Json& value) {
   return value.get<std::vector<std::string>>();
 }
 
-AdapterOptions options_from_config(const Json& config, const std::string& where, const Log& log) {
-  require(config.value("peft_type", "") == "LORA", "{}: peft_type is {}; graft loads LORA", where, to_line(config.value("peft_type", Json())));
-  AdapterOptions options;
-  LoraOptions lora;
-  std::set<std::string> taken(ignorable);
-  const auto take = [&](const char* key, auto& out) {
-    taken.insert(key);
-    if (config.contains(key) && !config[key].is_null()) out = config[key].get<std::decay_t<decltype(out)>>();
-  };
-  take("r", lora.rank);
-  lora.alpha = 8;   // PEFT's default, where the file says nothing
-  take("lora_alpha", lora.alpha);
-  take("lora_dropout", lora.dropout);
-  take("use_rslora", lora.rslora);
-  take("rank_pattern", lora.rank_pattern);
-  take("alpha_pattern", lora.alpha_pattern);
-  taken.insert({"target_modules", "exclude_modules", "layers_to_transform", "bias"});
-  require(config.contains("target_modules") && !config["target_modules"].is_null(), "{}: target_modules is missing", where);
-  options.target_modules = read_names(config["target_modules"]);
-  if (config.contains("exclude_modules") && !config["exclude_modules"].is_null()) options.exclude_modules = read_names(config["exclude_modules"]);
-  if (const Json layers = config.value("layers_to_transform", Json()); !layers.is_null())
-    options.layers_to_transform = layers.is_array() ? layers.get<std::vector<int>>() : std::vector<int>{layers.get<int>()};
-  require(config.value("bias", "none") == "none", "{}: bias '{}' is not supported (only none)", where, config.value("bias", "none"));
-  for (const auto& [key, value] : config.items()) {
-    if (taken.contains(key)) continue;
-    if (!is_nothing(value)) refuse("{}: field '{}' ({}) is not supported", where, key, to_line(value).substr(0, 80));
-    if (!std::set<std::string>{"fan_in_fan_out", "use_dora", "modules_to_save", "lora_bias", "use_qalora", "trainable_token_indices"}.contains(key) &&
-        !value.is_null() && !(value.is_boolean()))
-      log.warn("{}: field '{}' is unknown and empty; passed over", where, key);
+void take_targets(PeftFields& fields, AdapterOptions& options) {
+  Json value;
+  if (fields.take("target_modules", value)) options.target_modules = read_names(value);
+  if (fields.take("exclude_modules", value)) options.exclude_modules = read_names(value);
+  if (fields.take("layers_to_transform", value)) options.layers_to_transform = value.is_array() ? value.get<std::vector<int>>() : std::vector<int>{value.get<int>()};
+  fields.take("modules_to_save", options.modules_to_save);
+}
+
+void refuse_the_rest(const PeftFields& fields, const Log& log) {
+  for (const auto& [key, value] : fields.config().items()) {
+    if (fields.was_taken(key) || ignorable.contains(key)) continue;
+    if (!is_nothing(value)) refuse("{}: field '{}' ({}) is not supported", fields.where(), key, to_line(value).substr(0, 80));
+    if (!expected_empty.contains(key) && !value.is_null() && !value.is_boolean()) log.warn("{}: field '{}' is unknown and empty; passed over", fields.where(), key);
   }
-  require(lora.rank >= 1 && lora.alpha > 0, "{}: r {} and lora_alpha {}: expected positive values", where, lora.rank, lora.alpha);
-  options.options = lora;
-  return options;
+}
+
+AdapterOptions own_options(const Json& config, const std::string& where) {
+  AdapterOptions options;
+  ErrorList errors;
+  return read_job<AdapterOptions>(parse_config(config.at(own_key).get<std::string>(), where));
+}
+
+AdapterOptions options_from_config(const Json& config, const std::string& where, const Log& log) {
+  if (config.contains(own_key)) return own_options(config, where);
+  AdapterOptions options;
+  PeftFields fields(config, where);
+  for (const MethodRow* row : methods()) {
+    if (!row->reads || !row->reads(config)) continue;
+    options.method = row->name;
+    options.options = row->options_from(fields);
+    take_targets(fields, options);
+    if (config.contains("peft_type")) refuse_the_rest(fields, log);
+    return options;
+  }
+  std::vector<std::string> known;
+  for (const MethodRow* row : methods())
+    if (row->reads) known.emplace_back(row->name);
+  refuse("{}: peft_type is {}; graft reads adapters of {}", where, to_line(config.value("peft_type", Json())), fmt::join(known, ", "));
+}
+
+/// The full names of what was grafted (no reader has to match patterns again), and of what is trained whole.
+void add_modules(Json& config, const Transformer& model, const std::string& name, const AdapterOptions& options) {
+  const auto whole = saved_sites(model, options);
+  std::vector<std::string> targets, saved;
+  for (Site* site : model.sites()) {
+    if (!site->adapter(name)) continue;
+    const bool is_whole = std::find(whole.begin(), whole.end(), site) != whole.end();
+    // PEFT saves a classifier's head as one module: classifier, of classifier.dense and classifier.out_proj.
+    (is_whole ? saved : targets).push_back(is_whole && site->role() == Role::head ? site->path().substr(0, site->path().find('.')) : site->path());
+  }
+  saved.erase(std::unique(saved.begin(), saved.end()), saved.end());
+  if (config["peft_type"] != "PROMPT_TUNING" && config["peft_type"] != "P_TUNING" && config["peft_type"] != "PREFIX_TUNING") config["target_modules"] = targets;
+  config["modules_to_save"] = saved.empty() ? Json(nullptr) : Json(saved);
+}
+
+Json config_of(const Transformer& model, const std::string& name, const AdapterOptions& options, const Method& method, const std::string& base_model) {
+  Json config = method.file_config(model, name);
+  if (method.file_form() == FileForm::adapter_hub) {
+    config["name"] = name, config["model_name"] = base_model, config["model_type"] = nullptr, config["model_class"] = nullptr;
+    return config;
+  }
+  if (method.file_form() == FileForm::graft) {
+    config["peft_type"] = nullptr, config[own_key] = to_yaml(options);
+    return config;
+  }
+  add_modules(config, model, name, options);
+  config["task_type"] = const_cast<Transformer&>(model).vocabulary_head() ? "CAUSAL_LM" : "SEQ_CLS";
+  for (const char* key : {"auto_mapping", "revision"}) config[key] = nullptr;
+  config["base_model_name_or_path"] = base_model, config["inference_mode"] = true;
+  return config;
 }
 
 }  // namespace
 
-TensorMap adapter_tensors(const Transformer& model, const std::string& name) {
+bool PeftFields::was_taken(const std::string& key) const { return std::find(taken_.begin(), taken_.end(), key) != taken_.end(); }
+
+TensorMap Method::exported(const Transformer& model, const std::string& name) const {
   TensorMap tensors;
   for (const auto& [key, tensor] : parameters(model, name)) tensors[std::string(prefix) + key] = tensor.detach();
   return tensors;
 }
 
-void write_adapter(const std::filesystem::path& folder, const Transformer& model, const std::string& name,
-                   const AdapterOptions& options, const std::string& base_model) {
-  const TensorMap tensors = adapter_tensors(model, name);
-  for (const auto& [key, tensor] : tensors)
+void Method::import(Transformer& model, const std::string& name, const TensorMap& tensors, const std::string& what) const {
+  TensorMap values;
+  for (const auto& [key, tensor] : tensors) {
+    require(key.starts_with(prefix), "{}: tensor '{}' does not begin with {}", what, key, prefix);
+    values[key.substr(prefix.size())] = tensor;
+  }
+  load_parameters(model, name, values, what);
+}
+
+void write_adapter(const fs::path& folder, const Transformer& model, const std::string& name, const AdapterOptions& options, const std::string& base_model) {
+  const auto method = make_method(options);
+  method->prepare(model, target_sites(model, options), {.fresh = false});
+  TensorMap tensors = method->exported(model, name);
+  for (auto& [key, tensor] : tensors) {
     check(at::isfinite(tensor).all().item<bool>(), "{}: holds values that are not finite; nothing was written", key);
-  std::filesystem::create_directories(folder);
-  Json config = lora_config(std::get<LoraOptions>(options.options));
-  config["target_modules"] = grafted_modules(model, name);
-  config["exclude_modules"] = nullptr;
-  config["task_type"] = "CAUSAL_LM";
-  config["auto_mapping"] = nullptr;
-  config["base_model_name_or_path"] = base_model;
-  config["revision"] = nullptr;
-  config["inference_mode"] = true;
-  const nlohmann::json sorted = nlohmann::json::parse(config.dump());   // PEFT writes its keys sorted
-  save_tensors(folder / weights_name, tensors, {{"format", "pt"}});
+    tensor = tensor.contiguous();
+  }
+  fs::create_directories(folder);
+  const nlohmann::json sorted = nlohmann::json::parse(config_of(model, name, options, *method, base_model).dump());   // PEFT writes its keys sorted
+  save_tensors(folder / weights_names[method->file_form() == FileForm::adapter_hub], tensors, {{"format", "pt"}});
   write_file(folder / config_name, sorted.dump(2) + "\n");
 }
 
-AdapterOptions read_adapter_options(const std::filesystem::path& folder, const Log& log) {
+AdapterOptions read_adapter_options(const fs::path& folder, const Log& log) {
   const auto file = folder / config_name;
-  require(std::filesystem::exists(file), "{}: no adapter_config.json: not a PEFT adapter folder", folder.string());
+  require(fs::exists(file), "{}: no adapter_config.json: not an adapter's folder", folder.string());
   try {
     return options_from_config(read_json(file, size_t{16} << 20), file.string(), log);
   } catch (const Json::exception& e) {
@@ -129,27 +157,24 @@ AdapterOptions read_adapter_options(const std::filesystem::path& folder, const L
   }
 }
 
-TensorMap read_adapter_tensors(const std::filesystem::path& folder) {
-  require(std::filesystem::exists(folder / weights_name), "{}: no {} (pickled .bin adapters are not read: save again with safe_serialization)",
-          folder.string(), weights_name);
-  return parameter_values(load_tensors(folder / weights_name), folder.string());
+TensorMap read_adapter_tensors(const fs::path& folder) {
+  for (const char* name : weights_names)
+    if (fs::exists(folder / name)) return load_tensors(folder / name);
+  refuse("{}: no {} (pickled .bin adapters are not read: save again as safetensors)", folder.string(), weights_names[0]);
 }
 
-TensorMap parameter_values(const TensorMap& file_tensors, const std::string& what) {
-  TensorMap values;
-  for (const auto& [key, tensor] : file_tensors) {
-    require(key.starts_with(prefix), "{}: tensor '{}' does not begin with {}", what, key, prefix);
-    values[key.substr(prefix.size())] = tensor;
-  }
-  return values;
+void load_adapter_values(Transformer& model, const std::string& name, const AdapterOptions& options, const fs::path& folder) {
+  const auto method = make_method(options);
+  method->prepare(model, target_sites(model, options), {.fresh = false});
+  method->import(model, name, read_adapter_tensors(folder), folder.string());
 }
 
-AdapterOptions load_adapter(Transformer& model, const std::string& name, const std::filesystem::path& folder, const Log& log) {
+AdapterOptions load_adapter(Transformer& model, const std::string& name, const fs::path& folder, const Log& log) {
   const AdapterOptions options = read_adapter_options(folder, log);
   const TensorMap tensors = read_adapter_tensors(folder);   // before anything is seated
-  graft_adapter(model, name, options, 0, log);
+  graft_adapter(model, name, options, GraftSetting{.fresh = false}, log);
   try {
-    load_parameters(model, name, tensors, folder.string());
+    load_adapter_values(model, name, options, folder);
   } catch (...) {
     remove_adapter(model, name);
     throw;

@@ -1,6 +1,7 @@
 #include "graft/peft/graft_adapter.h"
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "graft/core/error.h"
@@ -23,57 +24,84 @@ bool excluded(const Site& site, const AdapterOptions& options) {
   return !layers.empty() && std::find(layers.begin(), layers.end(), layer_of(site.path())) == layers.end();
 }
 
+bool is_auto(const NamesOrPattern& targets) {
+  const auto* word = std::get_if<std::string>(&targets);
+  return word && *word == "auto";
+}
+
 /// Every entry of a list must name something real.
-void check_entries(const Transformer& model, const AdapterOptions& options, const Method& method) {
-  const auto* names = std::get_if<std::vector<std::string>>(&options.target_modules);
-  if (!names) return;
+void check_entries(const Transformer& model, const std::vector<std::string>& names, std::string_view key, const std::function<bool(const Site&)>& fits, std::string_view what) {
   ErrorList errors;
   std::set<std::string> real;
   for (const Site* site : model.sites())
-    if (method.adapts(site->kind())) real.insert(last_name(site->path()));
+    if (fits(*site)) real.insert(last_name(site->path()));
   const std::vector<std::string> candidates(real.begin(), real.end());
-  for (const auto& name : *names) {
-    const auto hit = std::find_if(model.sites().begin(), model.sites().end(), [&](const Site* s) { return ends_with_name(s->path(), name); });
+  for (const auto& name : names) {
+    const auto named = [&](const Site* s) { return ends_with_name(s->path(), name); };
+    const auto hit = std::find_if(model.sites().begin(), model.sites().end(), named);
+    const bool usable = std::any_of(model.sites().begin(), model.sites().end(), [&](const Site* s) { return named(s) && fits(*s); });
+    if (usable) continue;
     if (hit == model.sites().end()) {
       const bool regex = name.find_first_of("*+?[](){}^$|\\") != std::string::npos;
-      errors.add("adapter.target_modules: '{}' matches no module{}{}; there are: {}", name, did_you_mean(name, candidates),
+      errors.add("{}: '{}' matches no module{}{}; there are: {}", key, name, did_you_mean(name, candidates),
                  regex ? " (in a list, entries are names; a regex is given as one string)" : "", join(candidates));
-    } else if (!method.adapts((*hit)->kind())) {
-      errors.add("adapter.target_modules: '{}' is {}, a kind of module that {} does not adapt", name, (*hit)->path(), options.method);
+    } else {
+      errors.add("{}: '{}' is {}, a kind of module that {} does not adapt", key, name, (*hit)->path(), what);
     }
   }
   errors.raise("the adapter does not fit the model:");
 }
 
+bool is_saved_head(const Transformer& model, const Site& site) { return site.role() == Role::head && !const_cast<Transformer&>(model).vocabulary_head(); }
+
 }  // namespace
 
 std::vector<Site*> target_sites(const Transformer& model, const AdapterOptions& options) {
   const auto method = make_method(options);
-  check_entries(model, options, *method);
-  const bool all_linear = is_all_linear(options.target_modules);
+  if (const auto* names = std::get_if<std::vector<std::string>>(&options.target_modules))
+    check_entries(model, *names, "adapter.target_modules", [&](const Site& site) { return method->adapts(site); }, options.method);
+  const auto wanted = [&](const Site& site) {
+    if (is_auto(options.target_modules)) return method->usual(site);
+    if (!method->adapts(site)) return false;
+    return is_all_linear(options.target_modules) ? site.kind() == SiteKind::linear && site.role() != Role::head : matches(site.path(), options.target_modules);
+  };
   std::vector<Site*> sites;
-  for (Site* site : model.sites()) {
-    if (!method->adapts(site->kind()) || excluded(*site, options)) continue;
-    const bool wanted = all_linear ? site->kind() == SiteKind::linear && site->path() != "lm_head" : matches(site->path(), options.target_modules);
-    if (wanted) sites.push_back(site);
-  }
-  require(!sites.empty(), "the adapter does not fit the model: adapter.target_modules, exclude_modules and layers_to_transform leave no module");
+  for (Site* site : model.sites())
+    if (wanted(*site) && !excluded(*site, options)) sites.push_back(site);
+  require(!sites.empty(), "the adapter does not fit the model: adapter.target_modules, exclude_modules and layers_to_transform leave no module for {}", options.method);
   return sites;
 }
 
-void graft_adapter(Transformer& model, const std::string& name, const AdapterOptions& options, uint64_t seed, const Log& log) {
+std::vector<Site*> saved_sites(const Transformer& model, const AdapterOptions& options) {
+  check_entries(model, options.modules_to_save, "adapter.modules_to_save", has_values, "modules_to_save");
+  std::vector<Site*> sites;
+  for (Site* site : model.sites())
+    if (has_values(*site) && (is_saved_head(model, *site) || matches(site->path(), options.modules_to_save))) sites.push_back(site);
+  return sites;
+}
+
+void graft_adapter(Transformer& model, const std::string& name, const AdapterOptions& options, const GraftSetting& setting, const Log& log) {
   const auto method = make_method(options);
+  const auto sites = target_sites(model, options);
+  method->prepare(model, sites, setting);
   std::map<std::string, int> counts;
-  int64_t trainable = 0;
-  for (Site* site : target_sites(model, options)) {
-    const auto adapter = method->make(*site, seed);
-    for (const auto& parameter : adapter->parameters()) trainable += parameter.numel();
-    site->seat(name, adapter);
-    ++counts[last_name(site->path())];
+  try {
+    for (Site* site : sites) site->seat(name, method->make(*site, setting)), ++counts[last_name(site->path())];
+    for (Site* site : saved_sites(model, options)) {
+      if (site->adapter(name) && is_saved_head(model, *site)) continue;   // the method trains the head itself
+      require(!site->adapter(name), "adapter.modules_to_save: {} holds an adapter of {} already", site->path(), options.method);
+      site->seat(name, std::make_shared<ReplaceAdapter>(*site)), ++counts[last_name(site->path()) + " (whole)"];
+    }
+  } catch (...) {
+    remove_adapter(model, name);
+    throw;
   }
+  int64_t trainable = 0;
+  for (const auto& parameter : parameters(model, name)) trainable += parameter.tensor.requires_grad() ? parameter.tensor.numel() : 0;
   std::vector<std::string> summary;
   for (const auto& [module, count] : counts) summary.push_back(fmt::format("{} x{}", module, count));
   log.info("grafted {}: {} trainable parameters on {}", options.method, trainable, join(summary));
+  if (setting.fresh && !method->first_effect().empty()) log.info("at first the model does not say just what the base says: {}", method->first_effect());
   if (model.tied_head() && counts.contains("lm_head"))
     log.warn("lm_head shares its weight with the embedding; the adapter changes the head alone, and a merged export stores both apart");
 }
@@ -84,10 +112,18 @@ void remove_adapter(Transformer& model, const std::string& name) {
 
 std::vector<NamedParameter> parameters(const Transformer& model, const std::string& name) {
   std::vector<NamedParameter> all;
+  std::set<const void*> seen;   // what several sites share is listed at the first
   for (const Site* site : model.sites())
     if (const auto adapter = site->adapter(name))
-      for (const auto& item : adapter->named_parameters()) all.push_back({site->path() + "." + item.key(), item.value()});
+      for (const auto& item : adapter->named_parameters())
+        if (seen.insert(item.value().unsafeGetTensorImpl()).second) all.push_back({site->path() + "." + item.key(), item.value()});
   return all;
+}
+
+TensorMap parameter_values(const Transformer& model, const std::string& name) {
+  TensorMap values;
+  for (const auto& [key, tensor] : parameters(model, name)) values[key] = tensor.detach();
+  return values;
 }
 
 void load_parameters(const Transformer& model, const std::string& name, const TensorMap& values, const std::string& what) {

@@ -1,13 +1,16 @@
 #include "graft/peft/lora.h"
 
-#include <torch/csrc/autograd/custom_function.h>
+#include <ATen/ATen.h>
 
 #include <cmath>
 
 #include "graft/core/error.h"
 #include "graft/core/hash.h"
 #include "graft/ops/dropout.h"
+#include "graft/peft/adapter_options.h"
+#include "graft/peft/init.h"
 #include "graft/peft/target_patterns.h"
+#include "low_rank_update.h"
 
 namespace graft {
 namespace {
@@ -18,70 +21,56 @@ struct Factor : torch::nn::Module {
   Tensor weight;
 };
 
-Tensor matrix(const Tensor& x) { return x.reshape({-1, x.size(-1)}); }  // [.., n] -> [rows, n]
-
-/// y = base(x) + s * B(A(z)) as one node, where z is x, or x after dropout (`apart`). Keeps z and A z alone.
-class LowRankUpdate : public torch::autograd::Function<LowRankUpdate> {
+/// A factor a column for each id: y = E[id] + s * B A[id].
+class EmbeddingLora : public Adapter {
  public:
-  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& x, const Tensor& z, const Tensor& a, const Tensor& b,
-                        const Site* site, double scale, bool apart) {
-    const Tensor input = matrix(z);
-    const Tensor narrow = at::mm(input, a.to(x.scalar_type()).t());  // [rows, rank]
-    Tensor y = site->frozen(x);
-    matrix(y).addmm_(narrow, b.to(x.scalar_type()).t(), 1, scale);
-    context->save_for_backward({input, narrow, a, b});
-    context->saved_data["site"] = reinterpret_cast<int64_t>(site);
-    context->saved_data["scale"] = scale;
-    context->saved_data["apart"] = apart;
-    return y;
+  EmbeddingLora(const Site& site, int64_t rank, double scale) : scale_(scale) {
+    a_ = register_parameter("lora_embedding_A", at::zeros({rank, site.weight()->out_features()}, adapter_options(site)));
+    b_ = register_parameter("lora_embedding_B", at::zeros({site.weight()->in_features(), rank}, adapter_options(site)));
   }
-
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list grads) {
-    const auto saved = context->get_saved_variables();
-    const Tensor &input = saved[0], &narrow = saved[1], &a = saved[2], &b = saved[3];
-    const auto* site = reinterpret_cast<const Site*>(context->saved_data["site"].toInt());
-    const double scale = context->saved_data["scale"].toDouble();
-    const bool apart = context->saved_data["apart"].toBool();
-    const Tensor grad = grads[0].contiguous(), g = matrix(grad);
-    const Tensor narrow_grad = at::mm(g, b.to(g.scalar_type())).mul_(scale);  // [rows, rank]
-    const Tensor b_grad = at::mm(g.t(), narrow).to(b.scalar_type()).mul_(scale);
-    const Tensor a_grad = at::mm(narrow_grad.t(), input).to(a.scalar_type());
-    Tensor x_grad, z_grad;
-    if (context->needs_input_grad(0)) x_grad = site->weight()->matmul_grad(grad);
-    if (apart && context->needs_input_grad(1)) z_grad = at::mm(narrow_grad, a.to(g.scalar_type())).view(grad_shape(grad, input));
-    if (!apart && x_grad.defined()) matrix(x_grad).addmm_(narrow_grad, a.to(g.scalar_type()));
-    return {x_grad, z_grad, a_grad, b_grad, Tensor(), Tensor(), Tensor()};
+  Tensor forward(const Tensor& ids, const Frozen& base, const Batch&) override {
+    const Tensor rows = base(ids), narrow = at::embedding(a_.t(), ids.clamp_min(0));   // [.., rank]
+    return rows + at::linear(narrow.to(rows.scalar_type()), b_.to(rows.scalar_type())) * scale_;
+  }
+  std::optional<WeightAndBias> merged(const WeightAndBias& base) const override {
+    at::NoGradGuard no_grad;
+    return WeightAndBias{base.weight + at::mm(a_.t(), b_.t()).mul_(scale_).to(base.weight.device()), base.bias};
+  }
+  void set_b(const Tensor& b) {
+    at::NoGradGuard no_grad;
+    b_.copy_(b);
   }
 
  private:
-  static std::vector<int64_t> grad_shape(const Tensor& grad, const Tensor& input) {
-    auto shape = grad.sizes().vec();
-    shape.back() = input.size(1);
-    return shape;
-  }
+  Tensor a_, b_;   // fp32 [rank, vocabulary], [dim, rank]
+  double scale_;
 };
 
-class LoraMethod : public Method {
+class LoraMethod : public LowRankMethod {
  public:
-  explicit LoraMethod(LoraOptions options) : options_(std::move(options)) {}
-  bool adapts(SiteKind kind) const override { return kind == SiteKind::linear; }
+  explicit LoraMethod(const LoraOptions& options) : LowRankMethod(options), options_(options) {}
+  bool adapts(const Site& site) const override { return site.kind() == SiteKind::linear || site.kind() == SiteKind::embedding; }
 
-  std::shared_ptr<Adapter> make(const Site& site, uint64_t seed) const override {
-    int64_t rank = options_.rank;
-    double alpha = options_.alpha;
-    for (const auto& [key, value] : options_.rank_pattern)
-      if (matches_pattern_key(site.path(), key)) { rank = value; break; }
-    for (const auto& [key, value] : options_.alpha_pattern)
-      if (matches_pattern_key(site.path(), key)) { alpha = value; break; }
-    require(rank >= 1, "adapter.rank_pattern: rank {} for {}: expected at least 1", rank, site.path());
-    const double scale = alpha / (options_.rslora ? std::sqrt(static_cast<double>(rank)) : static_cast<double>(rank));
-    auto adapter = std::make_shared<LoraAdapter>(site, rank, scale, options_.dropout);
-    adapter->initialize(options_.init, seed, site.path());
+  std::shared_ptr<Adapter> make(const Site& site, const GraftSetting& setting) override {
+    const std::string& path = site.path();
+    const int64_t rank = options_.rank_at(path);
+    if (site.kind() == SiteKind::embedding) {
+      auto adapter = std::make_shared<EmbeddingLora>(site, rank, options_.scale_at(path));
+      adapter->set_b(normal_values({site.weight()->in_features(), rank}, 1, setting.seed, path + ".lora_embedding_B"));
+      return adapter;
+    }
+    auto adapter = std::make_shared<LoraAdapter>(site, rank, options_.scale_at(path), options_.dropout);
+    const std::vector<int64_t> shape{rank, site.weight()->in_features()};
+    const std::string name = path + ".lora_A";
+    adapter->set(options_.init == "gaussian" ? normal_values(shape, 1.0 / static_cast<double>(rank), setting.seed, name) : kaiming_values(shape, setting.seed, name), {});
     return adapter;
   }
 
-  double lr_scale(std::string_view parameter) const override {
-    return parameter.find("lora_B") != std::string_view::npos ? options_.lora_plus_ratio : 1.0;
+  FileForm file_form() const override { return FileForm::peft; }
+  Json file_config(const Transformer&, const std::string&) const override {
+    Json config = options_.peft_config();
+    config["init_lora_weights"] = true, config["use_dora"] = false;
+    return config;
   }
 
  private:
@@ -90,32 +79,71 @@ class LoraMethod : public Method {
 
 }  // namespace
 
+int64_t LowRankOptions::rank_at(const std::string& path) const {
+  int64_t found = rank;
+  for (const auto& [key, value] : rank_pattern)
+    if (matches_pattern_key(path, key)) { found = value; break; }
+  require(found >= 1, "adapter.rank_pattern: rank {} for {}: expected at least 1", found, path);
+  return found;
+}
+
+double LowRankOptions::scale_at(const std::string& path) const {
+  double found = alpha;
+  for (const auto& [key, value] : alpha_pattern)
+    if (matches_pattern_key(path, key)) { found = value; break; }
+  const auto width = static_cast<double>(rank_at(path));
+  return found / (rslora ? std::sqrt(width) : width);
+}
+
+Json LowRankOptions::peft_config() const {
+  return {{"peft_type", "LORA"},          {"r", rank},          {"lora_alpha", alpha},
+          {"lora_dropout", dropout},      {"use_rslora", rslora}, {"rank_pattern", Json(rank_pattern)},
+          {"alpha_pattern", Json(alpha_pattern)}, {"bias", "none"},   {"fan_in_fan_out", false}};
+}
+
+void LowRankOptions::take(PeftFields& fields) {
+  fields.take("r", rank);
+  alpha = 8;   // PEFT's default, where the file says nothing
+  fields.take("lora_alpha", alpha);
+  fields.take("lora_dropout", dropout);
+  fields.take("use_rslora", rslora);
+  fields.take("rank_pattern", rank_pattern);
+  fields.take("alpha_pattern", alpha_pattern);
+  std::string bias = "none";
+  fields.take("bias", bias);
+  require(bias == "none", "{}: bias '{}' is not supported (only none)", fields.where(), bias);
+  require(rank >= 1 && alpha > 0, "{}: r {} and lora_alpha {}: expected positive values", fields.where(), rank, alpha);
+}
+
 LoraAdapter::LoraAdapter(const Site& site, int64_t rank, double scale, double dropout)
     : scale_(scale), dropout_(dropout), site_hash_(static_cast<uint32_t>(hash_of(site.path()))) {
   const Weight& weight = *site.weight();
-  // An outline's weights lie nowhere; its adapters hold real values on the CPU.
-  const auto options = at::TensorOptions(at::kFloat).device(weight.device().is_meta() ? at::Device(at::kCPU) : weight.device());
-  a_ = register_module("lora_A", std::make_shared<Factor>(at::zeros({rank, weight.in_features()}, options)))->weight;
-  b_ = register_module("lora_B", std::make_shared<Factor>(at::zeros({weight.out_features(), rank}, options)))->weight;
+  a_ = register_module("lora_A", std::make_shared<Factor>(at::zeros({rank, weight.in_features()}, adapter_options(site))))->weight;
+  b_ = register_module("lora_B", std::make_shared<Factor>(at::zeros({weight.out_features(), rank}, adapter_options(site))))->weight;
 }
 
-void LoraAdapter::initialize(const std::string& init, uint64_t seed, const std::string& path) {
+void LoraAdapter::set(const Tensor& a, const Tensor& b) {
   at::NoGradGuard no_grad;
-  Tensor values = at::empty(a_.sizes(), at::kFloat);
-  const auto stream = static_cast<uint32_t>(hash_of(path + ".lora_A"));
-  float* out = values.mutable_data_ptr<float>();
-  if (init == "gaussian")
-    kernels::normal_cpu(out, values.numel(), 1.0f / static_cast<float>(a_.size(0)), seed, stream);
-  else
-    kernels::uniform_cpu(out, values.numel(), 1.0f / std::sqrt(static_cast<float>(a_.size(1))), seed, stream);
-  a_.copy_(values);
+  if (a.defined()) a_.copy_(a);
+  if (b.defined()) b_.copy_(b);
 }
 
 Tensor LoraAdapter::forward(const Tensor& x, const Frozen& base, const Batch& batch) {
-  if (!batch.training || dropout_ == 0) return LowRankUpdate::apply(x, x, a_, b_, &base.site, scale_, false);
+  if (!batch.training || dropout_ == 0) return low_rank_update(x, x, {a_, b_, scale_}, base.site);
   const kernels::DropoutKey key{batch.seed, site_hash_, static_cast<uint32_t>(batch.step)};
-  const Tensor dropped = dropout(x, dropout_, key, batch.segments, batch.positions);
-  return LowRankUpdate::apply(x, dropped, a_, b_, &base.site, scale_, true);
+  return low_rank_update(x, graft::dropout(x, dropout_, key, batch.segments, batch.positions), {a_, b_, scale_}, base.site);
+}
+
+std::optional<Tensor> LoraAdapter::forward_parts(const Tensor& x, const std::vector<Adapter*>& adapters, const Frozen& base, const Batch& batch) {
+  std::vector<LowRank> updates;
+  for (Adapter* adapter : adapters) {
+    const auto* lora = dynamic_cast<const LoraAdapter*>(adapter);
+    if (!lora || (batch.training && lora->dropout_ > 0)) return std::nullopt;
+    updates.push_back({lora->a_, lora->b_, lora->scale_});
+  }
+  std::vector<int64_t> rows;
+  for (const Batch& part : *batch.parts) rows.push_back(part.ids.size(0));
+  return low_rank_updates(x, updates, rows, base.site);
 }
 
 Tensor LoraAdapter::delta() const { return at::mm(b_, a_).mul_(scale_); }
@@ -125,6 +153,13 @@ std::optional<WeightAndBias> LoraAdapter::merged(const WeightAndBias& base) cons
   return WeightAndBias{base.weight + delta().to(base.weight.device()), base.bias};
 }
 
-std::unique_ptr<Method> make_lora(const LoraOptions& options) { return std::make_unique<LoraMethod>(options); }
+const MethodRow lora_method = {
+    "lora", "a low-rank update of linear layers and embeddings", {2e-4, 1e-6, 5e-3}, make_method_of<LoraMethod, LoraOptions>,
+    [](const Json& config) { return config.value("peft_type", "") == "LORA" && !config.value("use_dora", false); },
+    [](PeftFields& fields) -> MethodOptions {
+      LoraOptions options;
+      options.take(fields);
+      return options;
+    }};
 
 }  // namespace graft

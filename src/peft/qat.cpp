@@ -55,7 +55,9 @@ class FakeQuantizedAdapter : public Adapter {
   /// `inner` may be null: rounding alone.
   FakeQuantizedAdapter(std::shared_ptr<Adapter> inner, const Scheme& scheme, int64_t start_step) : inner_(std::move(inner)), scheme_(scheme), start_step_(start_step) {
     if (!inner_) return;
-    for (const auto& child : inner_->named_children()) register_module(child.key(), child.value());   // parameters keep their names
+    // Parameters keep their names.
+    for (const auto& child : inner_->named_children()) register_module(child.key(), child.value());
+    for (const auto& own : inner_->named_parameters(/*recurse=*/false)) register_parameter(own.key(), own.value(), own.value().requires_grad());
   }
   Tensor forward(const Tensor& x, const Frozen& base, const Batch& batch) override {
     if (batch.training && batch.step < start_step_) return inner_ ? inner_->forward(x, base, batch) : base(x);

@@ -36,17 +36,17 @@ HostBatch lay_out(const std::vector<PromptSample>& prompts, const std::vector<si
   return batch;
 }
 
-/// Every candidate but its last token, once for each of `lengths.size()` prompts, from the prompt's end on.
-HostBatch lay_out(const std::vector<std::vector<int32_t>>& candidates, const std::vector<int64_t>& lengths) {
+/// Every candidate but its last token, once for each prompt, at positions from `begins` on.
+HostBatch lay_out(const std::vector<std::vector<int32_t>>& candidates, const std::vector<int64_t>& begins) {
   HostBatch batch;
   for (const auto& candidate : candidates) batch.columns = std::max(batch.columns, static_cast<int64_t>(candidate.size()) - 1);
-  batch.rows = static_cast<int64_t>(candidates.size() * lengths.size());
-  for (size_t r = 0; r < lengths.size(); ++r) {
+  batch.rows = static_cast<int64_t>(candidates.size() * begins.size());
+  for (size_t r = 0; r < begins.size(); ++r) {
     for (const auto& candidate : candidates) {
       for (int64_t t = 0; t < batch.columns; ++t) {
         const bool real = t + 1 < static_cast<int64_t>(candidate.size());
         batch.ids.push_back(real ? candidate[static_cast<size_t>(t)] : 0);
-        batch.positions.push_back(lengths[r] + t);
+        batch.positions.push_back(begins[r] + t);
         batch.segments.push_back(real ? static_cast<int64_t>(r) : -1);
       }
     }
@@ -70,12 +70,13 @@ Tensor log_probabilities(Transformer& model, const Tensor& hidden, const Batch& 
 Tensor score_rows(Transformer& model, const std::string& adapter, const std::vector<PromptSample>& prompts,
                   const std::vector<size_t>& rows, const std::vector<std::vector<int32_t>>& candidates) {
   const auto count = static_cast<int64_t>(candidates.size()), prompts_here = static_cast<int64_t>(rows.size());
-  std::vector<int64_t> lengths;
-  for (const size_t row : rows) lengths.push_back(static_cast<int64_t>(prompts[row].prompt.size()));
-  Batch prompt_batch = to_batch(lay_out(prompts, rows), model.device());
+  const VirtualTokens extra = model.virtual_tokens(adapter);
+  std::vector<int64_t> lengths, ends_at;
+  for (const size_t row : rows) lengths.push_back(static_cast<int64_t>(prompts[row].prompt.size()) + extra.slots), ends_at.push_back(lengths.back() + extra.prefix);
+  Batch prompt_batch = to_batch(with_virtual_tokens(lay_out(prompts, rows), extra), model.device());
   prompt_batch.adapter = adapter;
-  const HostBatch tails = lay_out(candidates, lengths);
-  Cache cache = model.new_cache(prompts_here, prompt_batch.ids.size(1) + tails.columns);
+  const HostBatch tails = lay_out(candidates, ends_at);
+  Cache cache = model.new_cache(prompts_here, prompt_batch.ids.size(1) + extra.prefix + tails.columns);
   const Tensor hidden = model.hidden(prompt_batch, &cache);  // [rows, time, dim]
   const Tensor last = at::tensor(lengths, at::kLong).to(model.device()) - 1;
   const Tensor ends = hidden.index({at::arange(prompts_here, last.options()), last});
@@ -109,7 +110,7 @@ EvalReport evaluate_loss(Transformer& model, const std::string& adapter, const D
   double sum = 0, correct = 0;
   for (const auto& samples : evaluation_batches(data, batch_size)) {
     obey(stop);
-    const HostBatch host = make_batch(data, samples, 0);
+    const HostBatch host = with_virtual_tokens(make_batch(data, samples, 0), model.virtual_tokens(adapter));
     Batch batch = to_batch(host, model.device());
     batch.adapter = adapter;
     const Tensor targets = at::tensor(host.targets, at::kLong).to(model.device());

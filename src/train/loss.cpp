@@ -14,8 +14,7 @@ Tensor loss_of(Transformer& model, const Batch& batch, const HostBatch& host, do
   const Tensor labelled = targets.ne(-100).nonzero().squeeze(1);
   const Tensor rows = model.hidden(batch).flatten(0, 1).index_select(0, labelled);
   const Tensor labels = targets.index_select(0, labelled);
-  if (const Linear* head = model.vocabulary_head(); head && !head->adapter(batch.adapter))
-    return linear_cross_entropy(rows, frozen_head(*head->weight()), labels, scale);
+  if (const Weight* head = model.frozen_head(batch.adapter)) return linear_cross_entropy(rows, frozen_head(*head), labels, scale);
   const auto head = [&model, batch, labelled](const Tensor& h, int64_t begin) {
     return model.predict(h, tokens_of(batch, labelled.narrow(0, begin, h.size(0))));
   };
@@ -28,8 +27,9 @@ double backward(Transformer& model, const std::string& adapter, const std::vecto
   int64_t targets = 0;
   for (const auto& host : micro_batches) targets += host.target_count;
   Tensor total;
-  for (const HostBatch& host : micro_batches) {
-    if (host.target_count == 0) continue;
+  for (const HostBatch& given : micro_batches) {
+    if (given.target_count == 0) continue;
+    const HostBatch host = with_virtual_tokens(given, model.virtual_tokens(adapter));
     Batch batch = to_batch(host, model.device());
     batch.adapter = adapter;
     batch.training = true;

@@ -7,7 +7,6 @@
 
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
-#include "graft/peft/adapter_file.h"
 #include "graft/train/loss.h"
 
 namespace graft {
@@ -15,7 +14,8 @@ namespace {
 
 std::vector<OptimizedParameter> optimized(const TrainerSetup& setup) {
   std::vector<OptimizedParameter> list;
-  for (const auto& [name, tensor] : parameters(setup.model, setup.adapter)) list.push_back({name, tensor, setup.lr_scale(name)});
+  for (const auto& [name, tensor] : parameters(setup.model, setup.adapter))
+    if (tensor.requires_grad()) list.push_back({name, tensor, setup.lr_scale(name)});
   return list;
 }
 
@@ -48,7 +48,7 @@ Trainer::Trainer(TrainerSetup setup)
 }
 
 void Trainer::restore(const Checkpoint& checkpoint) {
-  load_parameters(setup_.model, setup_.adapter, parameter_values(checkpoint.adapter, "the checkpoint"), "the checkpoint's adapter");
+  load_parameters(setup_.model, setup_.adapter, checkpoint.adapter, "the checkpoint's adapter");
   optimizer_.load_state(checkpoint.optimizer);
   state_ = checkpoint.state;
   batches_.seek(state_.cursor);
@@ -112,7 +112,7 @@ bool Trainer::evaluate(Observer& observer) {
 
 void Trainer::save(Observer& observer) {
   if (saved_step_ == state_.step) return;
-  const Checkpoint checkpoint{state_, adapter_tensors(setup_.model, setup_.adapter), optimizer_.state(), setup_.facts, setup_.job};
+  const Checkpoint checkpoint{state_, parameter_values(setup_.model, setup_.adapter), optimizer_.state(), setup_.facts, setup_.job};
   const auto folder = CheckpointFolder(setup_.run_folder / "checkpoints", setup_.log).write(checkpoint, setup_.checkpoint.keep);
   saved_step_ = state_.step;
   observer.on_checkpoint(state_.step, folder);

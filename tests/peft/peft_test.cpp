@@ -71,7 +71,8 @@ TEST(Targets, WhatMatchesNothingIsAnErrorWithTheNearestName) {
 TEST(Lora, RankAndAlphaPatternsAndScale) {
   const auto model = random_model(tiny_config("llama"), {}, 1);
   AdapterOptions options;
-  LoraOptions lora{.rank = 8, .alpha = 16};
+  LoraOptions lora;
+  lora.rank = 8, lora.alpha = 16;
   lora.rank_pattern = {{"q_proj", 2}};
   lora.alpha_pattern = {{"layers.1.self_attn.q_proj", 6}};
   options.options = lora;

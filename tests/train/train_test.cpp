@@ -105,7 +105,7 @@ TEST(Training, HundredStepsEqualPeft) {
     EXPECT_NEAR(optimizer.clip(1.0) / expected.at("gradient_norms")[s].get<double>(), 1, 1e-3) << "step " << s;
     optimizer.step(5e-3 * schedule.at(static_cast<int64_t>(s)));
   }
-  const TensorMap reference = parameter_values(load_tensors(folder / "adapter_model.safetensors"), "golden");
+  const TensorMap reference = load_tensors(folder / "adapter_model.safetensors");
   for (const auto& [name, tensor] : parameters(*model, "default")) {
     const Tensor r = reference.at(name).to(tensor.device());
     EXPECT_LT(((tensor - r).norm() / r.norm()).item<double>(), 1e-4) << name;

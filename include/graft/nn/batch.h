@@ -33,6 +33,15 @@ struct Batch {
 
 Batch to_batch(const HostBatch& host, at::Device device);
 
+/// What an adapter adds to each sequence: slots for vectors in front of its tokens, and keys and values in front of every attention's. The
+/// tokens' positions begin behind both.
+struct VirtualTokens {
+  int64_t slots = 0, prefix = 0;
+  int64_t count() const { return slots + prefix; }
+};
+/// Rows of one sample each, with room for them: targets move along, slots have none.
+HostBatch with_virtual_tokens(const HostBatch& host, const VirtualTokens& tokens);
+
 /// Rows of several batches as one, padded to the longest.
 Batch mixed(std::vector<Batch> parts);
 

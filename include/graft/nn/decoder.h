@@ -60,7 +60,7 @@ class Decoder : public Transformer {
  public:
   Decoder(const DecoderShape& shape, TensorSource& source);
   Tensor hidden(const Batch& batch, Cache* cache = nullptr) override;
-  Tensor predict(const Tensor& hidden, const Batch& batch) override { return head_->forward(hidden, batch); }
+  Tensor predict(const Tensor& hidden, const Batch& batch) override;
   Linear* vocabulary_head() override { return head_.get(); }
   Cache new_cache(int64_t rows, int64_t capacity) const override;
   int64_t vocab_size() const override { return shape_.vocab_size; }

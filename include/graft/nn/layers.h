@@ -28,6 +28,7 @@ class Linear : public torch::nn::Module, public Site {
   Tensor frozen_linear(const Tensor& x) const override { return frozen_matmul(x, *weight_); }
   const Weight* weight() const override { return weight_.get(); }
   Tensor bias() const override { return bias_; }
+  bool shares_weight() const override { return shared_; }
   WeightAndBias values() const override;
   Tensor apply(const Tensor& x, const WeightAndBias& values) const override;
   at::Device device() const override { return weight_->device(); }
@@ -35,11 +36,12 @@ class Linear : public torch::nn::Module, public Site {
  private:
   std::shared_ptr<Weight> weight_;
   Tensor bias_;
+  bool shared_ = false;
 };
 
 class Embedding : public torch::nn::Module, public Site {
  public:
-  Embedding(TensorSource& source, const std::string& path, int64_t count, int64_t dim);
+  Embedding(TensorSource& source, const std::string& path, int64_t count, int64_t dim, Role role = Role::words);
   Tensor forward(const Tensor& ids, const Batch& batch) const { return run(ids, batch); }
   using Site::frozen;
   Tensor frozen(const Tensor& ids) const override { return weight_->rows(ids.clamp_min(0)); }
@@ -68,18 +70,26 @@ class RmsNorm : public torch::nn::Module, public Site {
   double eps_;
 };
 
-/// Where a sub-layer's output meets the residual stream of a pre-norm block: x + residual.
-class ResidualAdd : public torch::nn::Module, public Site {
+/// Where a sub-layer's output meets the residual stream.
+class ResidualSite : public torch::nn::Module, public Site {
  public:
-  ResidualAdd(const std::string& path, SiteKind kind, int64_t dim, at::Device device) : Site(path, kind), dim_(dim), device_(device) {}
+  ResidualSite(const std::string& path, SiteKind kind, int64_t dim) : Site(path, kind), dim_(dim) {}
   Tensor forward(const Tensor& x, const Tensor& residual, const Batch& batch) const { return run(x, batch, residual); }
-  Tensor frozen(const Tensor& x) const override { return x; }
-  Tensor frozen(const Tensor& x, const Tensor& residual) const override { return residual + x; }
   int64_t dim() const { return dim_; }
-  at::Device device() const override { return device_; }
 
  private:
   int64_t dim_;
+};
+
+/// ... in a pre-norm block: x + residual.
+class ResidualAdd : public ResidualSite {
+ public:
+  ResidualAdd(const std::string& path, SiteKind kind, int64_t dim, at::Device device) : ResidualSite(path, kind, dim), device_(device) {}
+  Tensor frozen(const Tensor& x) const override { return x; }
+  Tensor frozen(const Tensor& x, const Tensor& residual) const override { return residual + x; }
+  at::Device device() const override { return device_; }
+
+ private:
   at::Device device_;
 };
 

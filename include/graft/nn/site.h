@@ -24,7 +24,7 @@ enum class SiteKind {
 };
 
 /// What a layer is to its block: methods name their usual places by it.
-enum class Role { other, query, key, value, attention_output, gate, up, mlp_output, head };
+enum class Role { other, words, query, key, value, attention_output, gate, up, mlp_output, head };
 
 class Site;
 
@@ -50,10 +50,14 @@ struct LowRank {
 class Adapter : public torch::nn::Module {
  public:
   virtual Tensor forward(const Tensor& x, const Frozen& base, const Batch& batch) = 0;
+  /// The rows of a mixed batch at once, adapters[i] for its part i, this being the first: for kinds that can share the base's product.
+  virtual std::optional<Tensor> forward_parts(const Tensor& x, const std::vector<Adapter*>& adapters, const Frozen& base, const Batch& batch) { return std::nullopt; }
   /// What it is, if it is nothing but a low-rank update of the weight (dropout aside).
   virtual std::optional<LowRank> low_rank() const { return std::nullopt; }
   /// The site's weight and bias with this adapter in them, accumulated in fp32; nullopt: it cannot be merged.
   virtual std::optional<WeightAndBias> merged(const WeightAndBias& base) const { return std::nullopt; }
+  /// On an embedding whose weight is the head's too: logits as this adapter makes them of hidden states; undefined: the head is as it was.
+  virtual Tensor predict_tied(const Tensor& hidden, const Site& head) const { return {}; }
   /// How many virtual tokens it adds to each sequence: slots that it fills (embedding), or keys and values in front (key_value).
   virtual int64_t virtual_tokens() const { return 0; }
 };
@@ -74,6 +78,8 @@ class Site {
   virtual Tensor frozen(const Tensor& x, const Tensor& residual) const { return frozen(x); }
   virtual const Weight* weight() const { return nullptr; }
   virtual Tensor bias() const { return {}; }
+  /// Whether its weight is another site's: a head that is the embedding.
+  virtual bool shares_weight() const { return false; }
   /// What the site holds, in fp32; undefined where it holds nothing. And its function with other values in their place, differentiable
   /// in them: training a part of the base is an adapter too.
   virtual WeightAndBias values() const { return {}; }

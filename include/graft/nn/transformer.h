@@ -23,6 +23,8 @@ class Transformer : public torch::nn::Module {
   virtual Tensor predict(const Tensor& hidden, const Batch& batch) = 0;
   /// The vocabulary's head, where prediction is that one product; null where a task has a head of its own.
   virtual Linear* vocabulary_head() { return nullptr; }
+  /// Its weight, if with this adapter prediction is nothing but its product; else null.
+  const Weight* frozen_head(const std::string& adapter);
   virtual Cache new_cache(int64_t rows, int64_t capacity) const = 0;
   virtual int64_t vocab_size() const = 0;
   virtual int64_t max_positions() const = 0;
@@ -39,6 +41,8 @@ class Transformer : public torch::nn::Module {
   Site* find_site(const std::string& path) const;
   /// The first site of a kind; null if there is none.
   Site* first_site(SiteKind kind) const;
+  /// What an adapter adds to each sequence.
+  VirtualTokens virtual_tokens(const std::string& adapter) const;
 
  protected:
   std::vector<Site*> sites_;

@@ -6,7 +6,6 @@
 
 #include "graft/core/log.h"
 #include "graft/core/tensor.h"
-#include "graft/nn/transformer.h"
 #include "graft/peft/adapter_options.h"
 
 namespace graft {
@@ -14,17 +13,23 @@ namespace graft {
 /// The sites that `options` names, in the model's order. RequestErrors: an entry that matches nothing (with the nearest real names), or
 /// a site of a kind that the method does not adapt.
 std::vector<Site*> target_sites(const Transformer& model, const AdapterOptions& options);
+/// The sites trained whole beside it: modules_to_save, and the head of a classifier.
+std::vector<Site*> saved_sites(const Transformer& model, const AdapterOptions& options);
 
-/// Makes and seats fresh adapters under `name`; logs what was grafted.
-void graft_adapter(Transformer& model, const std::string& name, const AdapterOptions& options, uint64_t seed, const Log& log = {});
+/// Makes and seats adapters under `name`; logs what was grafted.
+void graft_adapter(Transformer& model, const std::string& name, const AdapterOptions& options, const GraftSetting& setting, const Log& log = {});
+inline void graft_adapter(Transformer& model, const std::string& name, const AdapterOptions& options, uint64_t seed, const Log& log = {}) {
+  graft_adapter(model, name, options, GraftSetting{.seed = seed}, log);
+}
 void remove_adapter(Transformer& model, const std::string& name);
 
 struct NamedParameter {
-  std::string name;   // as PEFT's file has it, without "base_model.model.": model.layers.0.self_attn.q_proj.lora_A.weight
+  std::string name;   // the site's path and the adapter's own name for it: model.layers.0.self_attn.q_proj.lora_A.weight
   Tensor tensor;      // the live parameter
 };
-/// What trains, in the model's order: the optimizer's list.
+/// All that an adapter holds, in the model's order, each once: what a checkpoint keeps. What requires a gradient is the optimizer's list.
 std::vector<NamedParameter> parameters(const Transformer& model, const std::string& name);
+TensorMap parameter_values(const Transformer& model, const std::string& name);
 
 /// Copies values into the live parameters; every name must be there and none be left over (all faults in one RequestError).
 void load_parameters(const Transformer& model, const std::string& name, const TensorMap& values, const std::string& what);

@@ -30,7 +30,7 @@ struct TrainState {
 
 struct Checkpoint {
   TrainState state;
-  TensorMap adapter;                // as PEFT's file names them
+  TensorMap adapter;                // all that it holds, by parameters' names
   TensorMap optimizer;
   Json facts;                       // what the run depends on: fingerprints of base and data, threads, versions
   std::string job;                  // the resolved job as YAML

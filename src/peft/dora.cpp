@@ -1,0 +1,117 @@
+#include "graft/peft/dora.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "graft/core/error.h"
+#include "graft/ops/dropout.h"
+#include "graft/peft/adapter_options.h"
+#include "graft/peft/init.h"
+
+namespace graft {
+namespace {
+
+using Context = torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+Tensor matrix(const Tensor& x) { return x.reshape({-1, x.size(-1)}); }
+
+/// y = gain * (W x + s B A x) + bias with gain = m / norm, the norm held. Keeps x, A x and y. d m is read off y: (y - bias) / m is what
+/// the magnitude scales.
+class Decomposed : public torch::autograd::Function<Decomposed> {
+ public:
+  static Tensor forward(Context* context, const Tensor& x, const Tensor& a, const Tensor& b, const Tensor& magnitude, const Tensor& norm, const Site* site, double scale) {
+    const Tensor input = matrix(x), gain = (magnitude / norm).to(x.scalar_type());
+    const Tensor narrow = at::mm(input, a.to(x.scalar_type()).t());
+    Tensor y = site->frozen_linear(x);
+    matrix(y).addmm_(narrow, b.to(x.scalar_type()).t(), 1, scale).mul_(gain);
+    const Tensor scaled = y;
+    if (const Tensor bias = site->bias(); bias.defined()) y = y + bias;
+    context->save_for_backward({input, narrow, a, b, magnitude, gain, scaled});
+    context->saved_data["site"] = reinterpret_cast<int64_t>(site);
+    context->saved_data["scale"] = scale;
+    return y;
+  }
+
+  static variable_list backward(Context* context, variable_list grads) {
+    const auto saved = context->get_saved_variables();
+    const Tensor &input = saved[0], &narrow = saved[1], &a = saved[2], &b = saved[3], &magnitude = saved[4], &gain = saved[5];
+    const auto* site = reinterpret_cast<const Site*>(context->saved_data["site"].toInt());
+    const double scale = context->saved_data["scale"].toDouble();
+    const Tensor magnitude_grad = at::mul(matrix(grads[0]), matrix(saved[6])).sum(0, false, magnitude.scalar_type()).div_(magnitude);
+    const Tensor grad = grads[0] * gain, g = matrix(grad);   // of W x + s B A x
+    const Tensor narrow_grad = at::mm(g, b.to(g.scalar_type())).mul_(scale);
+    const Tensor b_grad = at::mm(g.t(), narrow).to(b.scalar_type()).mul_(scale), a_grad = at::mm(narrow_grad.t(), input).to(a.scalar_type());
+    Tensor x_grad;
+    if (context->needs_input_grad(0)) {
+      x_grad = site->weight()->matmul_grad(grad);
+      matrix(x_grad).addmm_(narrow_grad, a.to(g.scalar_type()));
+    }
+    return {x_grad, a_grad, b_grad, magnitude_grad, Tensor(), Tensor(), Tensor()};
+  }
+};
+
+class DoraMethod : public LowRankMethod {
+ public:
+  explicit DoraMethod(const DoraOptions& options) : LowRankMethod(options) {}
+  std::shared_ptr<Adapter> make(const Site& site, const GraftSetting& setting) override {
+    const std::string& path = site.path();
+    const int64_t rank = low_rank_.rank_at(path);
+    auto adapter = std::make_shared<DoraAdapter>(site, rank, low_rank_.scale_at(path), low_rank_.dropout);
+    adapter->set(kaiming_values({rank, site.weight()->in_features()}, setting.seed, path + ".lora_A"), {});
+    return adapter;
+  }
+  FileForm file_form() const override { return FileForm::peft; }
+  Json file_config(const Transformer&, const std::string&) const override {
+    Json config = low_rank_.peft_config();
+    config["init_lora_weights"] = true, config["use_dora"] = true;
+    return config;
+  }
+};
+
+}  // namespace
+
+DoraAdapter::DoraAdapter(const Site& site, int64_t rank, double scale, double dropout) : LoraAdapter(site, rank, scale, dropout), weight_(site.weight()) {
+  at::NoGradGuard no_grad;
+  const bool outline = site.device().is_meta();
+  const Tensor start = outline ? at::ones({weight_->out_features()}, adapter_options(site)) : at::linalg_vector_norm(weight_->dense(at::kFloat), 2, at::IntArrayRef{1});
+  magnitude_ = register_parameter("lora_magnitude_vector", start.clone());
+}
+
+/// ||W + s B A||^2 = ||W||^2 + 2 s <W, B A> + s^2 ||B A||^2, row by row: W meets A in a product as narrow as the rank.
+Tensor DoraAdapter::norm() const {
+  at::NoGradGuard no_grad;
+  const at::ScalarType wide = weight_->dtype() == at::kDouble ? at::kDouble : at::kFloat;
+  if (!base_squares_.defined()) base_squares_ = weight_->dense(wide).square().sum(1);
+  const Tensor a = a_.to(wide), b = b_.to(wide);
+  const Tensor projected = weight_->matmul(a_.to(weight_->dtype())).to(wide).t();                      // W A^T: [out, rank]
+  const Tensor inner = at::addmm(projected, b, at::mm(a, a.t()), 2 * scale_, scale_ * scale_);         // 2 s W A^T + s^2 B A A^T
+  return at::linalg_vecdot(inner, b, 1).add_(base_squares_).clamp_min_(0).sqrt_();
+}
+
+Tensor DoraAdapter::forward(const Tensor& x, const Frozen& base, const Batch& batch) {
+  if (!batch.training || dropout_ == 0) return Decomposed::apply(x, a_, b_, magnitude_, norm(), &base.site, scale_);
+  const kernels::DropoutKey key{batch.seed, site_hash_, static_cast<uint32_t>(batch.step)};
+  const Tensor dropped = graft::dropout(x, dropout_, key, batch.segments, batch.positions);
+  const Tensor gain = (magnitude_ / norm()).to(x.scalar_type());
+  const Tensor update = at::linear(at::linear(dropped, a_.to(x.scalar_type())), b_.to(x.scalar_type())) * scale_;
+  return base(x) + (gain - 1) * base.linear(dropped) + gain * update;
+}
+
+std::optional<WeightAndBias> DoraAdapter::merged(const WeightAndBias& base) const {
+  at::NoGradGuard no_grad;
+  const Tensor sum = base.weight + delta().to(base.weight.device());
+  const Tensor gain = magnitude_.to(sum.device()) / at::linalg_vector_norm(sum, 2, at::IntArrayRef{1});
+  return WeightAndBias{sum * gain.unsqueeze(1), base.bias};
+}
+
+const MethodRow dora_method = {
+    "dora", "LoRA whose result is rescaled row by row by a trained magnitude", {2e-4, 1e-6, 5e-3}, make_method_of<DoraMethod, DoraOptions>,
+    [](const Json& config) { return config.value("peft_type", "") == "LORA" && config.value("use_dora", false); },
+    [](PeftFields& fields) -> MethodOptions {
+      DoraOptions options;
+      options.take(fields);
+      return options;
+    }};
+
+}  // namespace graft
