@@ -62,7 +62,7 @@ TEST(Targets, WhatMatchesNothingIsAnErrorWithTheNearestName) {
   EXPECT_NE(refusal(options).find("did you mean 'q_proj'"), std::string::npos) << refusal(options);
   options.target_modules = std::vector<std::string>{".*q_proj"};
   EXPECT_NE(refusal(options).find("regex is given as one string"), std::string::npos);
-  options.target_modules = std::vector<std::string>{"embed_tokens"};
+  options.target_modules = std::vector<std::string>{"input_layernorm"};
   EXPECT_NE(refusal(options).find("does not adapt"), std::string::npos);
   options.target_modules = std::string("nothing");
   EXPECT_NE(refusal(options).find("leave no module"), std::string::npos);
@@ -120,11 +120,11 @@ TEST(AdapterFile, FieldsThatWouldChangeTheResultAreRefused) {
       return e.what();
     }
   };
-  EXPECT_NE(with("use_dora", true).find("use_dora"), std::string::npos);
-  EXPECT_NE(with("modules_to_save", Json::array({"lm_head"})).find("modules_to_save"), std::string::npos);
+  EXPECT_NE(with("use_qalora", true).find("use_qalora"), std::string::npos);
+  EXPECT_NE(with("trainable_token_indices", Json::array({1})).find("trainable_token_indices"), std::string::npos);
   EXPECT_NE(with("something_new", "on").find("something_new"), std::string::npos);
   EXPECT_EQ(with("something_new", nullptr), "");
-  EXPECT_NE(with("peft_type", "IA3").find("IA3"), std::string::npos);
+  EXPECT_NE(with("peft_type", "OFT").find("OFT"), std::string::npos);
   EXPECT_NE(with("r", "eight").find("wrong type"), std::string::npos);
 }
 
