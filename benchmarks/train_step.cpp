@@ -1,6 +1,6 @@
-// Seconds of one optimizer step of LoRA (rank 16 on all linear layers) on full rows of random tokens, every token a target.
+// Seconds of one optimizer step of an adapter (LoRA of rank 16 on all linear layers) on full rows of random tokens, every token a target.
 //   train_step MODEL ROWS COLUMNS DTYPE DEVICE [STEPS [WORD ...]]     MODEL: a model's path, or a config.json for random weights
-// WORD: a storage format, `double` (quantisation of its constants), `recompute`.
+// WORD: a storage format, `double` (quantisation of its constants), `recompute`, a method, `together=N` (N adapters in one pass, each with ROWS).
 // Prints one JSON line: the median step, tokens/s, memory in a step and between steps, first and last loss.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -50,23 +50,33 @@ int main(int argc, char** argv) {
     const at::ScalarType dtype = dtype_from_name(argv[4], device);
     LoadOptions load{device, dtype, {}};
     bool recompute = false;
+    int64_t together = 1;
+    AdapterOptions options;
     for (int i = 7; i < argc; ++i) {
       const std::string word = argv[i];
       if (word == "recompute") recompute = true;
+      else if (word.starts_with("together=")) together = std::atoll(word.c_str() + 9);
+      else if (std::any_of(methods().begin(), methods().end(), [&](const MethodRow* row) { return row->name == word; })) options.method = word;
       else if (word == "double") load.quantization.double_quantization = true;
       else load.quantization.format = word;
     }
     const auto model = path.ends_with(".json") ? random_model(read_json(path), load, 1) : load_model(*open_model_files(path), load);
     model->set_recompute(recompute);
-    AdapterOptions options;
-    LoraOptions lora;
-    lora.rank = 16, lora.alpha = 32;
-    options.options = lora;
-    graft_adapter(*model, "default", options, 1);
+    options.select_options();
+    std::visit([](auto& o) {
+      if constexpr (requires { o.alpha; }) o.rank = 16, o.alpha = 32;
+    }, options.options);
     std::vector<OptimizedParameter> list;
-    for (const auto& [name, tensor] : parameters(*model, "default")) list.push_back({name, tensor});
-    AdamW optimizer(list, {});
+    std::vector<Share> shares;
     const HostBatch batch = full_rows(rows, columns, model->vocab_size());
+    for (int64_t i = 0; i < together; ++i) {
+      const std::string name = "adapter" + std::to_string(i);
+      graft_adapter(*model, name, options, static_cast<uint64_t>(i + 1));
+      for (const auto& [key, tensor] : parameters(*model, name))
+        if (tensor.requires_grad()) list.push_back({name + "." + key, tensor});
+      shares.push_back({name, {batch}, {}});
+    }
+    AdamW optimizer(list, {});
     std::vector<double> seconds, losses;
     reset_peak_memory(device);
     int64_t between = 0;
@@ -74,7 +84,8 @@ int main(int argc, char** argv) {
       synchronize(device);
       const auto start = std::chrono::steady_clock::now();
       optimizer.zero_grad();
-      losses.push_back(backward(*model, "default", {batch}, {.step = s}));
+      for (Share& share : shares) share.context.step = s;
+      losses.push_back(together > 1 ? backward_together(*model, shares).front() : backward(*model, "adapter0", {batch}, {.step = s}));
       optimizer.clip(1);
       optimizer.step(1e-3);
       synchronize(device);

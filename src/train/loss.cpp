@@ -8,11 +8,11 @@
 namespace graft {
 namespace {
 
-/// Rows without a target never reach the head.
-Tensor loss_of(Transformer& model, const Batch& batch, const HostBatch& host, double scale) {
+/// hidden: the states of `batch`. Those without a target never reach the head.
+Tensor loss_of(Transformer& model, const Tensor& hidden, const Batch& batch, const HostBatch& host, double scale) {
   const Tensor targets = at::tensor(host.targets, at::kLong).to(model.device());
   const Tensor labelled = targets.ne(-100).nonzero().squeeze(1);
-  const Tensor rows = model.hidden(batch).flatten(0, 1).index_select(0, labelled);
+  const Tensor rows = hidden.flatten(0, 1).index_select(0, labelled);
   const Tensor labels = targets.index_select(0, labelled);
   if (const Weight* head = model.frozen_head(batch.adapter)) return linear_cross_entropy(rows, frozen_head(*head), labels, scale);
   const auto head = [&model, batch, labelled](const Tensor& h, int64_t begin) {
@@ -21,25 +21,67 @@ Tensor loss_of(Transformer& model, const Batch& batch, const HostBatch& host, do
   return chunked_cross_entropy(rows, head, labels, scale);
 }
 
+int64_t count_targets(const std::vector<HostBatch>& micro_batches) {
+  int64_t targets = 0;
+  for (const auto& host : micro_batches) targets += host.target_count;
+  return targets;
+}
+
+Batch training_batch(const HostBatch& host, const Transformer& model, const std::string& adapter, const StepContext& context) {
+  Batch batch = to_batch(host, model.device());
+  batch.adapter = adapter, batch.training = true, batch.seed = context.seed, batch.step = context.step;
+  return batch;
+}
+
 }  // namespace
 
 double backward(Transformer& model, const std::string& adapter, const std::vector<HostBatch>& micro_batches, const StepContext& context) {
-  int64_t targets = 0;
-  for (const auto& host : micro_batches) targets += host.target_count;
+  const int64_t targets = count_targets(micro_batches);
   Tensor total;
   for (const HostBatch& given : micro_batches) {
     if (given.target_count == 0) continue;
     const HostBatch host = with_virtual_tokens(given, model.virtual_tokens(adapter));
-    Batch batch = to_batch(host, model.device());
-    batch.adapter = adapter;
-    batch.training = true;
-    batch.seed = context.seed;
-    batch.step = context.step;
-    const Tensor loss = loss_of(model, batch, host, 1.0 / static_cast<double>(targets));
+    const Batch batch = training_batch(host, model, adapter, context);
+    const Tensor loss = loss_of(model, model.hidden(batch), batch, host, 1.0 / static_cast<double>(targets));
     torch::autograd::backward({loss * context.loss_scale}, {});
     total = total.defined() ? total + loss.detach() : loss.detach();
   }
   return total.defined() ? total.item<double>() : 0;
+}
+
+std::vector<double> backward_together(Transformer& model, const std::vector<Share>& shares) {
+  std::vector<double> losses(shares.size(), 0);
+  size_t passes = 0;
+  for (const Share& share : shares) passes = std::max(passes, share.micro_batches.size());
+  for (size_t pass = 0; pass < passes; ++pass) {
+    std::vector<size_t> owners;
+    std::vector<HostBatch> hosts;
+    std::vector<Batch> parts;
+    for (size_t i = 0; i < shares.size(); ++i) {
+      if (pass >= shares[i].micro_batches.size() || shares[i].micro_batches[pass].target_count == 0) continue;
+      owners.push_back(i);
+      hosts.push_back(with_virtual_tokens(shares[i].micro_batches[pass], model.virtual_tokens(shares[i].adapter)));
+      parts.push_back(training_batch(hosts.back(), model, shares[i].adapter, shares[i].context));
+    }
+    const Batch batch = mixed(parts);
+    const Tensor hidden = model.hidden(batch);
+    Tensor scaled;
+    std::vector<Tensor> each;
+    int64_t begin = 0;
+    for (size_t p = 0; p < owners.size(); ++p) {
+      const Share& share = shares[owners[p]];
+      const Tensor rows = hidden.narrow(0, begin, hosts[p].rows).narrow(1, 0, hosts[p].columns);
+      each.push_back(loss_of(model, rows, parts[p], hosts[p], 1.0 / static_cast<double>(count_targets(share.micro_batches))));
+      const Tensor loss = each.back() * share.context.loss_scale;
+      scaled = scaled.defined() ? scaled + loss : loss;
+      begin += hosts[p].rows;
+    }
+    if (!scaled.defined()) continue;
+    torch::autograd::backward({scaled}, {});
+    const Tensor values = at::stack(each).detach().to(at::kDouble).cpu();
+    for (size_t p = 0; p < owners.size(); ++p) losses[owners[p]] += values[static_cast<int64_t>(p)].item<double>();
+  }
+  return losses;
 }
 
 }  // namespace graft

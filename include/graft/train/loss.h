@@ -15,7 +15,18 @@ struct StepContext {
   double loss_scale = 1;   // fp16: gradients come out so much larger
 };
 
+/// One adapter's part in a step that several take together.
+struct Share {
+  std::string adapter;
+  std::vector<HostBatch> micro_batches;
+  StepContext context;
+};
+
 /// Adds the step's gradients to the adapter's parameters; returns the loss (fp32 or wider, unscaled).
 double backward(Transformer& model, const std::string& adapter, const std::vector<HostBatch>& micro_batches, const StepContext& context);
+
+/// The same for several adapters over one base: their first micro-batches in one pass, then their second ... Returns each one's loss, which is
+/// that of a solo step but for the rounding of shared products.
+std::vector<double> backward_together(Transformer& model, const std::vector<Share>& shares);
 
 }  // namespace graft
