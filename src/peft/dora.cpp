@@ -5,6 +5,7 @@
 
 #include "graft/core/error.h"
 #include "graft/ops/dropout.h"
+#include "graft/ops/row_gain.h"
 #include "graft/peft/adapter_options.h"
 #include "graft/peft/init.h"
 
@@ -16,38 +17,36 @@ using torch::autograd::variable_list;
 
 Tensor matrix(const Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
-/// y = gain * (W x + s B A x) + bias with gain = m / norm, the norm held. Keeps x, A x and y. d m is read off y: (y - bias) / m is what
-/// the magnitude scales.
+/// y = gain * (W x + s B A x) + bias, the norm in the gain held. Keeps x, A x and what the gain made.
 class Decomposed : public torch::autograd::Function<Decomposed> {
  public:
-  static Tensor forward(Context* context, const Tensor& x, const Tensor& a, const Tensor& b, const Tensor& magnitude, const Tensor& norm, const Site* site, double scale) {
-    const Tensor input = matrix(x), gain = (magnitude / norm).to(x.scalar_type());
-    const Tensor narrow = at::mm(input, a.to(x.scalar_type()).t());
+  static Tensor forward(Context* context, const Tensor& x, const Tensor& a, const Tensor& b, const Tensor& magnitude, const Tensor& narrow_a, const Tensor& gain,
+                        const Site* site, double scale) {   // narrow_a: a in x's type
+    const Tensor input = matrix(x);
+    const Tensor narrow = at::mm(input, narrow_a.t());
     Tensor y = site->frozen_linear(x);
     matrix(y).addmm_(narrow, b.to(x.scalar_type()).t(), 1, scale).mul_(gain);
-    const Tensor scaled = y;
-    if (const Tensor bias = site->bias(); bias.defined()) y = y + bias;
-    context->save_for_backward({input, narrow, a, b, magnitude, gain, scaled});
+    context->save_for_backward({input, narrow, narrow_a, b, magnitude, gain, matrix(y)});
     context->saved_data["site"] = reinterpret_cast<int64_t>(site);
     context->saved_data["scale"] = scale;
-    return y;
+    const Tensor bias = site->bias();
+    return bias.defined() ? y + bias : y;
   }
 
   static variable_list backward(Context* context, variable_list grads) {
     const auto saved = context->get_saved_variables();
-    const Tensor &input = saved[0], &narrow = saved[1], &a = saved[2], &b = saved[3], &magnitude = saved[4], &gain = saved[5];
+    const Tensor &input = saved[0], &narrow = saved[1], &a = saved[2], &b = saved[3], &magnitude = saved[4];
     const auto* site = reinterpret_cast<const Site*>(context->saved_data["site"].toInt());
     const double scale = context->saved_data["scale"].toDouble();
-    const Tensor magnitude_grad = at::mul(matrix(grads[0]), matrix(saved[6])).sum(0, false, magnitude.scalar_type()).div_(magnitude);
-    const Tensor grad = grads[0] * gain, g = matrix(grad);   // of W x + s B A x
+    const auto [g, magnitude_grad] = row_gain_backward(matrix(grads[0]), saved[6], saved[5], magnitude);   // g: of W x + s B A x
     const Tensor narrow_grad = at::mm(g, b.to(g.scalar_type())).mul_(scale);
-    const Tensor b_grad = at::mm(g.t(), narrow).to(b.scalar_type()).mul_(scale), a_grad = at::mm(narrow_grad.t(), input).to(a.scalar_type());
+    const Tensor b_grad = at::mm(g.t(), narrow).to(b.scalar_type()).mul_(scale), a_grad = at::mm(narrow_grad.t(), input).to(b.scalar_type());
     Tensor x_grad;
     if (context->needs_input_grad(0)) {
-      x_grad = site->weight()->matmul_grad(grad);
-      matrix(x_grad).addmm_(narrow_grad, a.to(g.scalar_type()));
+      x_grad = site->weight()->matmul_grad(g.view(grads[0].sizes()));
+      matrix(x_grad).addmm_(narrow_grad, a);
     }
-    return {x_grad, a_grad, b_grad, magnitude_grad, Tensor(), Tensor(), Tensor()};
+    return {x_grad, a_grad, b_grad, magnitude_grad, Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };
 
@@ -78,22 +77,21 @@ DoraAdapter::DoraAdapter(const Site& site, int64_t rank, double scale, double dr
   magnitude_ = register_parameter("lora_magnitude_vector", start.clone());
 }
 
-/// ||W + s B A||^2 = ||W||^2 + 2 s <W, B A> + s^2 ||B A||^2, row by row: W meets A in a product as narrow as the rank.
-Tensor DoraAdapter::norm() const {
+Tensor DoraAdapter::gain(const Tensor& narrow_a) const {
   at::NoGradGuard no_grad;
   const at::ScalarType wide = weight_->dtype() == at::kDouble ? at::kDouble : at::kFloat;
   if (!base_squares_.defined()) base_squares_ = weight_->dense(wide).square().sum(1);
-  const Tensor a = a_.to(wide), b = b_.to(wide);
-  const Tensor projected = weight_->matmul(a_.to(weight_->dtype())).to(wide).t();                      // W A^T: [out, rank]
-  const Tensor inner = at::addmm(projected, b, at::mm(a, a.t()), 2 * scale_, scale_ * scale_);         // 2 s W A^T + s^2 B A A^T
-  return at::linalg_vecdot(inner, b, 1).add_(base_squares_).clamp_min_(0).sqrt_();
+  return row_gain(magnitude_, base_squares_, weight_->matmul(narrow_a), a_, b_, scale_, narrow_a);
 }
 
+Tensor DoraAdapter::norm() const { return magnitude_.to(at::kDouble) / gain(a_.to(weight_->dtype())).to(at::kDouble); }
+
 Tensor DoraAdapter::forward(const Tensor& x, const Frozen& base, const Batch& batch) {
-  if (!batch.training || dropout_ == 0) return Decomposed::apply(x, a_, b_, magnitude_, norm(), &base.site, scale_);
+  const Tensor narrow_a = a_.detach().to(x.scalar_type()), held = gain(narrow_a);
+  if (!batch.training || dropout_ == 0) return Decomposed::apply(x, a_, b_, magnitude_, narrow_a, held, &base.site, scale_);
   const kernels::DropoutKey key{batch.seed, site_hash_, static_cast<uint32_t>(batch.step)};
   const Tensor dropped = graft::dropout(x, dropout_, key, batch.segments, batch.positions);
-  const Tensor gain = (magnitude_ / norm()).to(x.scalar_type());
+  const Tensor gain = (magnitude_ * (held / magnitude_.detach())).to(x.scalar_type());   // held, but for the magnitude's gradient
   const Tensor update = at::linear(at::linear(dropped, a_.to(x.scalar_type())), b_.to(x.scalar_type())) * scale_;
   return base(x) + (gain - 1) * base.linear(dropped) + gain * update;
 }

@@ -15,6 +15,7 @@
 #include "graft/ops/norm.h"
 #include "graft/ops/recompute.h"
 #include "graft/ops/rope.h"
+#include "graft/ops/row_gain.h"
 #include "graft/ops/swiglu.h"
 #include "graft/quant/weight.h"
 
@@ -189,6 +190,24 @@ TEST(Threads, RowsAreCutOverThem) {
     seen.insert(std::this_thread::get_id());
   });
   EXPECT_EQ(seen.size(), static_cast<size_t>(at::get_num_threads()));   // at::parallel_for is serial where OpenMP is not switched on
+}
+
+/// The GPU's kernels against the text (on the CPU the two are one, so float64 is the reference there).
+TEST(RowGain, EqualsItsTextInFloat64) {
+  at::manual_seed(3);
+  const int64_t rows = 37, in = 20, out = 70, rank = 5;
+  const char* device = std::getenv("GRAFT_TEST_DEVICE");   // the same binary is the GPU's suite
+  const auto random = [&](at::IntArrayRef shape) { return at::randn(shape).to(device_from_name(device ? device : "cpu")); };
+  const Tensor w = random({out, in}), a = random({rank, in}), b = random({out, rank}), magnitude = random({out}).abs() + 0.5;
+  const double scale = 0.7;
+  const Tensor norm = at::linalg_vector_norm((w.to(at::kDouble) + scale * at::mm(b.to(at::kDouble), a.to(at::kDouble))), 2, at::IntArrayRef{1});
+  const Tensor gain = row_gain(magnitude, w.square().sum(1), at::mm(a, w.t()), a, b, scale, w);
+  EXPECT_LT(((gain.to(at::kDouble) - magnitude / norm) / (magnitude / norm)).abs().max().item<double>(), 1e-5);
+  const Tensor z = random({rows, out}), grad = random({rows, out});
+  const auto [z_grad, magnitude_grad] = row_gain_backward(grad, z * gain, gain, magnitude);
+  EXPECT_LT((z_grad - grad * gain).abs().max().item<double>(), 1e-6);
+  const Tensor expected = (grad.to(at::kDouble) * z.to(at::kDouble)).sum(0) / norm;
+  EXPECT_LT((magnitude_grad - expected).abs().max().item<double>(), 1e-4);
 }
 
 }  // namespace

@@ -30,6 +30,15 @@ void dropout_cpu(const void* x, void* y, Real type, int64_t rows, int64_t column
 void dropout_cuda(const void* x, void* y, Real type, int64_t rows, int64_t columns, const int64_t* segments, const int64_t* positions,
                   DropoutKey key, float p, void* stream);
 
+// --- DoRA's row gains (ops/row_gain.h), on a GPU --------------------------------------------------------------------------------
+// gain[o] = magnitude[o] / sqrt(squares[o] + sum_k b[o,k] s (2 projected[k,o] + s sum_j gram[k,j] b[o,j])). projected, gain: `type`; the rest fp32.
+inline constexpr int64_t most_row_gain_rank = 96;   // the gram matrix lies in 36 KiB of shared memory
+void row_gain_cuda(const float* magnitude, const float* squares, const void* projected, const float* gram, const float* b, float scale, void* gain, Real type,
+                   int64_t out, int64_t rank, void* stream);
+// z_grad = grad * gain; magnitude_grad[o] = sum over rows of grad * y / magnitude[o]. grad, y, z_grad: [rows, out].
+void row_gain_backward_cuda(const void* grad, const void* y, const void* gain, const float* magnitude, void* z_grad, float* magnitude_grad, Real type, int64_t rows,
+                            int64_t out, void* stream);
+
 // --- Random initial values ----------------------------------------------------------------------------------------------------
 // out[i]: uniform in [-bound, bound), a function of (seed, stream, i).
 void uniform_cpu(float* out, int64_t count, float bound, uint64_t seed, uint32_t stream);
