@@ -6,15 +6,6 @@
 
 namespace graft {
 
-std::optional<int32_t> Bpe::token_to_id(std::string_view token) const {
-  const auto found = vocab_.find(token);
-  return found == vocab_.end() ? std::nullopt : std::optional(found->second);
-}
-
-std::string_view Bpe::id_to_token(int32_t id) const {
-  return id >= 0 && id < id_end() ? tokens_[static_cast<size_t>(id)] : std::string_view();
-}
-
 void Bpe::encode(std::string_view word, std::vector<TokenPiece>& out) const {
   if (word.empty()) return;
   if (ignore_merges_)
@@ -36,15 +27,7 @@ void Bpe::encode_bytes(std::string_view word, std::vector<TokenPiece>& out) cons
   }
   if (plain) return merge_pieces(merges_, out, first);
   out.resize(first);
-  const std::string spelled = spell_bytes(word);
-  encode(spelled, out);
-  size_t at = 0;
-  for (size_t i = first; i < out.size(); ++i) {  // lengths: every character was one byte
-    const size_t end = at + out[i].length;
-    uint32_t bytes = 0;
-    for (; at < end && at < spelled.size(); ++bytes) next_code_point(spelled, at);
-    out[i].length = bytes;
-  }
+  TokenModel::encode_bytes(word, out);
 }
 
 size_t Bpe::part_end(std::string_view word, size_t begin) const {

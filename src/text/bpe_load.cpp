@@ -26,7 +26,7 @@ std::pair<std::string, std::string> merge_pair(const TokenizerJson& merge, size_
 
 }  // namespace
 
-Bpe::Bpe(const TokenizerJson& model) {
+Bpe::Bpe(const TokenizerJson& model) : TokenModel(model) {
   const TokenizerJson* dropout = find_field(model, "dropout");
   require(!dropout || (dropout->is_number() && dropout->get<double>() == 0), "{}: graft does not do BPE dropout", where);
   prefix_ = find_string(model, "continuing_subword_prefix", where);
@@ -34,7 +34,6 @@ Bpe::Bpe(const TokenizerJson& model) {
   fuse_unknown_ = bool_field(model, "fuse_unk", false, where);
   byte_fallback_ = bool_field(model, "byte_fallback", false, where);
   ignore_merges_ = bool_field(model, "ignore_merges", false, where);
-  read_vocab(model);
   if (const auto unknown = find_string(model, "unk_token", where)) {
     unknown_ = token_to_id(*unknown);
     require(unknown_.has_value(), "{}: unk_token '{}' is not in the vocabulary", where, *unknown);
@@ -43,19 +42,6 @@ Bpe::Bpe(const TokenizerJson& model) {
   read_bytes();
   can_cut_ = !prefix_ && !suffix_ && !ignore_merges_;
   if (can_cut_) read_joints(model);
-}
-
-void Bpe::read_vocab(const TokenizerJson& model) {
-  const TokenizerJson& vocab = need_field(model, "vocab", where);
-  require(vocab.is_object(), "{}: 'vocab' must be an object, not {}", where, vocab.type_name());
-  vocab_.reserve(vocab.size());
-  for (const auto& [token, id] : vocab.items()) {
-    const auto value = static_cast<size_t>(as_count(id, token, id_limit, "model.vocab"));
-    const auto entry = vocab_.emplace(token, static_cast<int32_t>(value)).first;
-    if (value >= tokens_.size()) tokens_.resize(value + 1);
-    require(tokens_[value].data() == nullptr, "model.vocab: '{}' and '{}' both have id {}", tokens_[value], token, value);
-    tokens_[value] = entry->first;
-  }
 }
 
 void Bpe::read_merges(const TokenizerJson& model) {
@@ -73,8 +59,8 @@ void Bpe::add_merge(const std::string& left, const std::string& right, uint32_t 
   require(right.size() >= skip, "{}: merges[{}]: '{}' is shorter than continuing_subword_prefix", where, rank, right);
   const std::string both = left + right.substr(skip);
   for (const std::string& token : {left, right, both})
-    require(vocab_.contains(token), "{}: merges[{}]: '{}' is not in the vocabulary", where, rank, token);
-  merges_.insert(vocab_.find(left)->second, vocab_.find(right)->second, {rank, vocab_.find(both)->second});
+    require(token_to_id(token).has_value(), "{}: merges[{}]: '{}' is not in the vocabulary", where, rank, token);
+  merges_.insert(*token_to_id(left), *token_to_id(right), {rank, *token_to_id(both)});
 }
 
 void Bpe::read_bytes() {
@@ -96,7 +82,8 @@ void Bpe::read_joints(const TokenizerJson& model) {
     const char32_t before = previous_code_point(left, last);
     joints.emplace_back(static_cast<int32_t>(before), static_cast<int32_t>(next_code_point(right, first)));
   }
-  for (const auto& [token, id] : vocab_) {
+  for (int32_t id = 0; id < id_end(); ++id) {
+    const std::string_view token = id_to_token(id);
     size_t end = 0;
     const char32_t c = token.empty() ? 0 : next_code_point(token, end);
     if (!token.empty() && end == token.size()) joints.emplace_back(static_cast<int32_t>(c), -1);

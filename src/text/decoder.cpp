@@ -4,6 +4,7 @@
 
 #include "graft/text/pretokenizer.h"
 #include "graft/text/unicode.h"
+#include "graft/text/wordpiece.h"
 
 namespace graft {
 namespace {
@@ -140,6 +141,10 @@ void Decoder::add(const TokenizerJson& json, const std::string& where, int depth
     const bool never = find_string(json, "prepend_scheme", where).value_or("") == "never" ||
                        (!find_field(json, "prepend_scheme") && !bool_field(json, "add_prefix_space", true, where));
     steps_.emplace_back([=](Tokens& tokens) { metaspace(tokens, mark, !never); });
+  } else if (type == "WordPiece") {
+    const std::string prefix = need_string(json, "prefix", where);
+    const bool cleanup = bool_field(json, "cleanup", true, where);
+    steps_.emplace_back([=](Tokens& tokens) { join_wordpieces(tokens, prefix, cleanup); });
   } else if (type == "BPEDecoder") {
     const std::string suffix = find_string(json, "suffix", where).value_or("</w>");
     require(!suffix.empty(), "{}: 'suffix' is empty", where);

@@ -10,6 +10,12 @@ namespace {
 
 using CodePoints = std::vector<utf8proc_int32_t>;
 
+/// Of a decomposition; `is_first` of its character's parts.
+struct Part {
+  utf8proc_int32_t c;
+  bool is_first;
+};
+
 bool is_composing(NormalForm form) { return form == NormalForm::nfc || form == NormalForm::nfkc; }
 
 /// Below it, a character stands for itself and begins anew.
@@ -55,12 +61,12 @@ bool begins_anew(char32_t c, NormalForm form, CodePoints& scratch) {
   return combining_class(scratch[0]) == 0 && !later_halves().contains(scratch[0]);
 }
 
-void order_marks(CodePoints& text) {
-  const auto is_starter = [](utf8proc_int32_t c) { return combining_class(c) == 0; };
+void order_marks(std::vector<Part>& text) {
+  const auto is_starter = [](const Part& part) { return combining_class(part.c) == 0; };
   for (auto begin = text.begin(); begin != text.end();) {
     begin = std::find_if_not(begin, text.end(), is_starter);
     const auto end = std::find_if(begin, text.end(), is_starter);
-    std::stable_sort(begin, end, [](auto a, auto b) { return combining_class(a) < combining_class(b); });
+    std::stable_sort(begin, end, [](const Part& a, const Part& b) { return combining_class(a.c) < combining_class(b.c); });
     begin = end;
   }
 }
@@ -71,14 +77,40 @@ void compose(CodePoints& text) {
   if (size >= 0) text.resize(static_cast<size_t>(size));
 }
 
-std::string normal_form(std::string_view segment, NormalForm form) {
+std::vector<Part> decomposition(std::string_view segment, NormalForm form) {
+  std::vector<Part> parts;
   CodePoints points;
-  for (size_t i = 0; i < segment.size();) decompose(next_code_point(segment, i), form, points);
-  order_marks(points);
-  if (is_composing(form)) compose(points);
+  for (size_t i = 0; i < segment.size();) {
+    points.clear();
+    decompose(next_code_point(segment, i), form, points);
+    for (size_t k = 0; k < points.size(); ++k) parts.push_back({points[k], k == 0});
+  }
+  order_marks(parts);
+  return parts;
+}
+
+/// One edit, for what became of which character is not known.
+void compose_segment(std::string_view text, size_t begin, size_t end, NormalForm form, std::vector<TextEdit>& edits) {
+  CodePoints points;
+  for (const Part& part : decomposition(text.substr(begin, end - begin), form)) points.push_back(part.c);
+  compose(points);
   std::string out;
   for (const auto c : points) append_utf8(out, static_cast<char32_t>(c));
-  return out;
+  if (out != text.substr(begin, end - begin)) edits.push_back({begin, end, std::move(out)});
+}
+
+/// An edit a character. Where marks traded places, the k-th first part stands for the k-th character, as the oracle aligns them.
+void decompose_segment(std::string_view text, size_t begin, size_t end, NormalForm form, std::vector<TextEdit>& edits) {
+  const std::vector<Part> parts = decomposition(text.substr(begin, end - begin), form);
+  std::string out;
+  for (size_t i = begin, k = 0; i < end;) {
+    const size_t character = i;
+    next_code_point(text, i);
+    out.clear();
+    do append_utf8(out, static_cast<char32_t>(parts[k].c));
+    while (++k < parts.size() && !parts[k].is_first);
+    if (out != text.substr(character, i - character)) edits.push_back({character, i, out});
+  }
 }
 
 }  // namespace
@@ -93,10 +125,7 @@ std::vector<TextEdit> normal_form_edits(std::string_view text, NormalForm form) 
     bool single = true;
     for (size_t next = end; next < text.size(); end = next, single = false)
       if (begins_anew(next_code_point(text, next), form, scratch)) break;
-    if (!single || first >= unstable) {
-      const std::string_view segment = text.substr(begin, end - begin);
-      if (std::string normal = normal_form(segment, form); normal != segment) edits.push_back({begin, end, std::move(normal)});
-    }
+    if (!single || first >= unstable) (is_composing(form) ? compose_segment : decompose_segment)(text, begin, end, form, edits);
     begin = end;
   }
   return edits;

@@ -1,5 +1,6 @@
 #include "graft/text/normalizer.h"
 
+#include "edit_characters.h"
 #include "graft/text/pretokenizer.h"
 #include "graft/text/regex.h"
 
@@ -7,20 +8,6 @@ namespace graft {
 namespace {
 
 constexpr int depth_limit = 8;
-
-template <class F>
-void edit_characters(AlignedText& text, F&& replacement) {
-  std::vector<TextEdit> edits;
-  const std::string_view old = text.text();
-  std::string now;
-  for (size_t i = 0; i < old.size();) {
-    const size_t begin = i;
-    now.clear();
-    replacement(now, next_code_point(old, i));
-    if (now != old.substr(begin, i - begin)) edits.push_back({begin, i, now});
-  }
-  text.apply(edits);
-}
 
 void lowercase(AlignedText& text) { edit_characters(text, append_lowercase); }
 
@@ -74,6 +61,7 @@ void Normalizer::add(const TokenizerJson& json, const std::string& where, int de
   if (type == "NFKD") return normal(NormalForm::nfkd);
   if (type == "Lowercase") return void(steps_.emplace_back(lowercase));
   if (type == "StripAccents") return void(steps_.emplace_back(strip_accents));
+  if (type == "BertNormalizer") return void(steps_.push_back(bert_normalizer(json, where)));
   if (type == "ByteLevel") return void(steps_.emplace_back(spell_in_bytes));
   if (type == "Strip") {
     const bool left = bool_field(json, "strip_left", true, where), right = bool_field(json, "strip_right", true, where);

@@ -108,6 +108,9 @@ void PreTokenizer::add(const TokenizerJson& json, const std::string& where, int 
     split(find_characters(is_numeric), single ? SplitBehavior::isolated : SplitBehavior::contiguous);
   } else if (type == "Punctuation") {
     split(find_characters(is_punctuation), behavior_of(find_string(json, "behavior", where).value_or("Isolated"), where));
+  } else if (type == "BertPreTokenizer") {
+    split(find_characters(is_white_space), SplitBehavior::removed);
+    split(find_characters(is_punctuation), SplitBehavior::isolated);
   } else if (type == "Whitespace") {
     split(find_regex(Regex::compile(plain_words, where), true), SplitBehavior::removed);
   } else if (type == "WhitespaceSplit") {

@@ -37,7 +37,8 @@ Encoding Tokenizer::Impl::encode(std::string_view text, const EncodeOptions& opt
   WordCachePool::Lease cache(caches);
   Encoding out;
   if (options.add_special_tokens)
-    for (const int32_t id : post_processor.prefix) append(out, id, {0, 0}, with_offsets);
+    for (const int32_t id : post_processor.prefix()) append(out, id, {0, 0}, with_offsets);
+  const size_t first = out.ids.size();
   const AlignedText whole(text, 0);
   std::vector<TextPart> parts;
   added.split(whole, AddedTokens::Pass::raw, options.parse_special, options.literal, parts);
@@ -48,8 +49,9 @@ Encoding Tokenizer::Impl::encode(std::string_view text, const EncodeOptions& opt
       encode_segment(whole.slice(part.begin, part.end), options, *cache, with_offsets, out);
     }
   }
+  if (with_offsets && post_processor.trim) trim_offsets(text, first, out);
   if (options.add_special_tokens)
-    for (const int32_t id : post_processor.suffix) append(out, id, {text.size(), text.size()}, with_offsets);
+    for (const int32_t id : post_processor.suffix()) append(out, id, {text.size(), text.size()}, with_offsets);
   return out;
 }
 
@@ -75,7 +77,7 @@ void Tokenizer::Impl::encode_words(AlignedText text, WordCache& cache, bool with
   for (const TextRange& range : words.ranges) {
     const std::string_view word = words.text.text().substr(range.begin, range.end - range.begin);
     for (size_t begin = 0; begin < word.size();) {
-      const size_t end = pretokenizer.leaves_bytes() ? word.size() : bpe.part_end(word, begin);
+      const size_t end = pretokenizer.leaves_bytes() ? word.size() : model->part_end(word, begin);
       encode_part(words.text, {range.begin + begin, range.begin + end}, cache, with_offsets, out);
       begin = end;
     }
@@ -86,9 +88,9 @@ void Tokenizer::Impl::encode_part(const AlignedText& text, TextRange range, Word
                                   Encoding& out) const {
   const auto encode = [&](std::string_view part, std::vector<TokenPiece>& pieces) {
     if (pretokenizer.leaves_bytes()) {
-      bpe.encode_bytes(part, pieces);
+      model->encode_bytes(part, pieces);
     } else {
-      bpe.encode(part, pieces);
+      model->encode(part, pieces);
     }
   };
   const std::string_view part = text.text().substr(range.begin, range.end - range.begin);
@@ -136,7 +138,7 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special_to
 
 std::optional<int32_t> Tokenizer::token_to_id(std::string_view token) const {
   const auto found = impl_->added_ids.find(std::string(token));
-  return found != impl_->added_ids.end() ? std::optional(found->second) : impl_->bpe.token_to_id(token);
+  return found != impl_->added_ids.end() ? std::optional(found->second) : impl_->model->token_to_id(token);
 }
 
 std::string_view Tokenizer::id_to_token(int32_t id) const {
@@ -151,8 +153,8 @@ bool Tokenizer::is_special(int32_t id) const { return id >= 0 && id < vocab_size
 std::optional<int32_t> Tokenizer::bos() const { return impl_->bos; }
 std::optional<int32_t> Tokenizer::eos() const { return impl_->eos; }
 std::optional<int32_t> Tokenizer::pad() const { return impl_->pad; }
-bool Tokenizer::adds_bos() const { return !impl_->post_processor.prefix.empty(); }
-bool Tokenizer::adds_eos() const { return !impl_->post_processor.suffix.empty(); }
+bool Tokenizer::adds_bos() const { return !impl_->post_processor.prefix().empty(); }
+bool Tokenizer::adds_eos() const { return !impl_->post_processor.suffix().empty(); }
 
 std::string Tokenizer::to_json() const { return impl_->json_text; }
 
@@ -166,9 +168,9 @@ uint64_t Tokenizer::hash() const {
   Hash hash;
   hash.add(impl_->json_text);
   for (const AddedToken& token : impl_->added.tokens()) hash.add(token.content).add(uint64_t{token.special});
-  for (const auto* ids : {&impl_->post_processor.prefix, &impl_->post_processor.suffix}) {
-    hash.add(ids->size());
-    for (const int32_t id : *ids) hash.add(static_cast<uint64_t>(id));
+  for (const auto& ids : {impl_->post_processor.prefix(), impl_->post_processor.suffix()}) {
+    hash.add(ids.size());
+    for (const int32_t id : ids) hash.add(static_cast<uint64_t>(id));
   }
   return hash.value();
 }

@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "graft/text/added_tokens.h"
-#include "graft/text/bpe.h"
 #include "graft/text/decoder.h"
 #include "graft/text/normalizer.h"
 #include "graft/text/post_processor.h"
 #include "graft/text/pretokenizer.h"
+#include "graft/text/token_model.h"
 #include "graft/text/tokenizer.h"
 #include "graft/text/word_cache.h"
 
@@ -58,6 +58,7 @@ struct Tokenizer::Impl {
                       Encoding& out) const;
   void encode_words(AlignedText text, WordCache& cache, bool with_offsets, Encoding& out) const;
   void encode_part(const AlignedText& text, TextRange range, WordCache& cache, bool with_offsets, Encoding& out) const;
+  void trim_offsets(std::string_view text, size_t first, Encoding& out) const;
   std::vector<AddedToken> read_added_tokens(const TokenizerJson& json) const;
   void add_named_tokens(std::vector<AddedToken>& tokens) const;
   std::optional<int32_t> named_token(const char* key) const;
@@ -66,7 +67,7 @@ struct Tokenizer::Impl {
 
   std::string json_text;
   Json config;
-  Bpe bpe;
+  std::unique_ptr<TokenModel> model;
   Normalizer normalizer;
   PreTokenizer pretokenizer;
   AddedTokens added;

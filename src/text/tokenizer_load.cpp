@@ -20,15 +20,6 @@ TokenizerJson parse(std::string_view text) {
   }
 }
 
-Bpe read_model(const TokenizerJson& json) {
-  const TokenizerJson& model = need_field(json, "model", "tokenizer.json");
-  require(model.is_object(), "model: must be an object, not {}", model.type_name());
-  // Files of old have no type; BPE is the one with merges.
-  const std::string type = find_string(model, "type", "model").value_or(find_field(model, "merges") ? "BPE" : "without a type");
-  require(type == "BPE", "model: graft does not do the model '{}', only BPE", type);
-  return Bpe(model);
-}
-
 template <class Part>
 Part read_part(const TokenizerJson& json, const char* key) {
   const TokenizerJson* part = find_field(json, key);
@@ -54,7 +45,7 @@ Tokenizer::Impl::Impl(std::string_view tokenizer_json, const Json& tokenizer_con
 Tokenizer::Impl::Impl(std::string text, Json config_, const TokenizerJson& json)
     : json_text(std::move(text)),
       config(std::move(config_)),
-      bpe(read_model(json)),
+      model(read_token_model(need_field(json, "model", "tokenizer.json"))),
       normalizer(read_part<Normalizer>(json, "normalizer")),
       pretokenizer(read_part<PreTokenizer>(json, "pre_tokenizer")),
       decoder(read_part<Decoder>(json, "decoder")) {
@@ -69,7 +60,7 @@ Tokenizer::Impl::Impl(std::string text, Json config_, const TokenizerJson& json)
 }
 
 void Tokenizer::Impl::index_tokens() {
-  for (int32_t id = 0; id < bpe.id_end(); ++id) tokens.push_back(bpe.id_to_token(id));
+  for (int32_t id = 0; id < model->id_end(); ++id) tokens.push_back(model->id_to_token(id));
   for (const AddedToken& token : added.tokens())
     if (static_cast<size_t>(token.id) >= tokens.size()) tokens.resize(static_cast<size_t>(token.id) + 1);
   spellings = tokens;
@@ -89,15 +80,15 @@ std::vector<AddedToken> Tokenizer::Impl::read_added_tokens(const TokenizerJson& 
   std::vector<AddedToken> read;
   if (!find_field(json, "added_tokens")) return read;
   std::unordered_map<std::string, int32_t> seen;
-  int64_t next = bpe.size();  // of those that the model does not have, as the oracle numbers them
+  int64_t next = model->size();  // of those that the model does not have, as the oracle numbers them
   for (const TokenizerJson& item : need_list(json, "added_tokens", "tokenizer.json")) {
     const std::string_view where = "added_tokens";
     require(item.is_object(), "{}: must hold objects, not {}", where, item.type_name());
     AddedToken token;
     token.content = need_string(item, "content", where);
     if (token.content.empty()) continue;
-    token.id = static_cast<int32_t>(as_count(need_field(item, "id", where), "id", Bpe::id_limit, where));
-    const int64_t expected = bpe.token_to_id(token.content).value_or(static_cast<int32_t>(next));
+    token.id = static_cast<int32_t>(as_count(need_field(item, "id", where), "id", TokenModel::id_limit, where));
+    const int64_t expected = model->token_to_id(token.content).value_or(static_cast<int32_t>(next));
     require(token.id == expected, "{}: '{}' has id {}, where the vocabulary makes it {}", where, token.content, token.id,
             expected);
     require(seen.emplace(token.content, token.id).second, "{}: '{}' comes twice", where, token.content);
@@ -122,7 +113,7 @@ void Tokenizer::Impl::add_named_tokens(std::vector<AddedToken>& all) const {
       known->special = true;
       continue;
     }
-    const auto id = bpe.token_to_id(*text);
+    const auto id = model->token_to_id(*text);
     require(id.has_value(), "tokenizer_config.json: {} '{}' is not in tokenizer.json", key, *text);
     AddedToken token;
     token.content = *text;
@@ -146,9 +137,14 @@ void Tokenizer::Impl::apply_config() {
   if (!config.is_object() || (!config.contains("add_bos_token") && !config.contains("add_eos_token"))) return;
   // Said there, it replaces what tokenizer.json's post-processor adds (transformers does so).
   const auto wanted = [&](const char* key) { return config.contains(key) && config[key] == true; };
-  post_processor = {};
-  if (wanted("add_bos_token") && bos) post_processor.prefix = {*bos};
-  if (wanted("add_eos_token") && eos) post_processor.suffix = {*eos};
+  post_processor = {.single = {}, .pair = {}, .trim = post_processor.trim};
+  for (const int sequence : {0, 1}) {
+    const auto type_id = static_cast<uint8_t>(sequence);
+    if (wanted("add_bos_token") && bos) post_processor.pair.push_back({*bos, -1, type_id});
+    post_processor.pair.push_back({-1, sequence, type_id});
+    if (wanted("add_eos_token") && eos) post_processor.pair.push_back({*eos, -1, type_id});
+    if (sequence == 0) post_processor.single = post_processor.pair;
+  }
 }
 
 }  // namespace graft

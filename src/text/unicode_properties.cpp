@@ -5,7 +5,7 @@
 
 #include "graft/text/unicode.h"
 
-// The two tables hold where the reference (tokenizers 0.23) is older than utf8proc (Unicode 15): found by asking both about every
+// The tables hold where the reference (tokenizers 0.23) is older than utf8proc (Unicode 15): found by asking both about every
 // code point. They never grow: later characters are outside what the reference's tables know, and it does not update them.
 namespace graft {
 namespace {
@@ -35,6 +35,32 @@ constexpr CodeRange unknown_punctuation[] = {
     {0x116b9, 0x116b9}, {0x1183b, 0x1183b}, {0x11944, 0x11946}, {0x119e2, 0x119e2}, {0x11a3f, 0x11a46}, {0x11a9a, 0x11aa2},
     {0x11b00, 0x11b09}, {0x11c41, 0x11c45}, {0x11c70, 0x11c71}, {0x11ef7, 0x11ef8}, {0x11f43, 0x11f4f}, {0x11fff, 0x11fff},
     {0x12ff1, 0x12ff2}, {0x16e97, 0x16e9a}, {0x16fe2, 0x16fe2}, {0x1e95e, 0x1e95f}};
+
+/// Nonspacing marks that they do not know. Here and below, what lies between two of them is of another category.
+constexpr CodeRange unknown_nonspacing[] = {
+    {0x07fd, 0x07fd},   {0x0898, 0x08e1},   {0x09fe, 0x09fe},   {0x0afa, 0x0aff},   {0x0b55, 0x0b55},   {0x0c04, 0x0c3c},
+    {0x0d00, 0x0d00},   {0x0d3b, 0x0d3c},   {0x0d81, 0x0d81},   {0x0eba, 0x0eba},   {0x0ece, 0x0ece},   {0x180f, 0x1886},
+    {0x1abf, 0x1ace},   {0x1df6, 0x1dfb},   {0xa82c, 0xa82c},   {0xa8c5, 0xa8c5},   {0xa8ff, 0xa8ff},   {0xa9bd, 0xa9bd},
+    {0x10d24, 0x10f85}, {0x11070, 0x11074}, {0x110c2, 0x110c2}, {0x111c9, 0x111c9}, {0x111cf, 0x111cf}, {0x1123e, 0x11241},
+    {0x1133b, 0x1133b}, {0x11438, 0x1145e}, {0x1182f, 0x13455}, {0x16f4f, 0x16f4f}, {0x16fe4, 0x16fe4}, {0x1cf00, 0x1cf46},
+    {0x1e000, 0x1e4ef}, {0x1e944, 0x1e94a}};
+
+/// Format characters that they do not know.
+constexpr CodeRange unknown_format[] = {{0x0890, 0x08e2}, {0x110cd, 0x1343f}};
+
+/// Capitals of Unicode 16 and 17, which the reference's lower case knows and utf8proc does not.
+constexpr struct {
+  char32_t first, last, lower;
+} newer_capitals[] = {{0x1c89, 0x1c89, 0x1c8a},    {0xa7cb, 0xa7cb, 0x0264},   {0xa7cc, 0xa7cc, 0xa7cd}, {0xa7ce, 0xa7ce, 0xa7cf},
+                      {0xa7d2, 0xa7d2, 0xa7d3},    {0xa7d4, 0xa7d4, 0xa7d5},   {0xa7da, 0xa7da, 0xa7db}, {0xa7dc, 0xa7dc, 0x019b},
+                      {0x10d50, 0x10d65, 0x10d70}, {0x16ea0, 0x16eb8, 0x16ebb}};
+
+char32_t lower_case(char32_t c) {
+  if (c >= newer_capitals[0].first)
+    for (const auto& [first, last, lower] : newer_capitals)
+      if (c >= first && c <= last) return lower + (c - first);
+  return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
+}
 
 template <size_t n>
 bool holds(const CodeRange (&table)[n], char32_t c) {
@@ -73,11 +99,23 @@ bool is_combining_mark(char32_t c) {
   return kind >= UTF8PROC_CATEGORY_MN && kind <= UTF8PROC_CATEGORY_ME && is_known_to_normalization(c);
 }
 
+bool is_nonspacing_mark(char32_t c) {
+  if (c < 0x300) return false;
+  return c == 0x1734 || (category(c) == UTF8PROC_CATEGORY_MN && !holds(unknown_nonspacing, c));  // 1734: it was, in Unicode 8
+}
+
+bool is_control(char32_t c) {
+  if (c < 0x80) return c < 32 || c == 127;
+  const auto kind = category(c);
+  if (kind == UTF8PROC_CATEGORY_CF) return !holds(unknown_format, c);
+  return kind == UTF8PROC_CATEGORY_CC || kind == UTF8PROC_CATEGORY_CO;
+}
+
 void append_lowercase(std::string& out, char32_t c) {
   if (c == 0x130) {
     out += "i\xCC\x87";  // the one character whose lower case is two
   } else {
-    append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
+    append_utf8(out, lower_case(c));
   }
 }
 

@@ -24,6 +24,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       for (const int32_t id : encoding.ids) (void)stream.add(id);
       (void)stream.finish();
     }
+    const PairEncoding both = tokenizer.encode_pair(text, "hello");
+    if (both.ids.size() != both.type_ids.size()) __builtin_trap();
   } catch (const Error&) {
   }
   return 0;

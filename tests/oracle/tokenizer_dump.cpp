@@ -5,6 +5,7 @@
 //   "text", "skipped"}
 //                                      or {"error"} out: ids, byte offsets, and both decodings
 //   tokenizer_dump decode FILE         a line of ids in; {"text", "skipped", "stream"} out
+//   tokenizer_dump pair FILE           a line {"a", "b"} in, b perhaps null; {"ids", "type_ids"} out
 //   tokenizer_dump time FILE PASSES    lines as for encode; the processor's seconds of the fastest pass over all of them
 #include <ctime>
 #include <iostream>
@@ -71,6 +72,16 @@ void decode(const Tokenizer& tokenizer) {
   }
 }
 
+void pair(const Tokenizer& tokenizer) {
+  for (std::string line; std::getline(std::cin, line);) {
+    const Json json = parse_json(line, "stdin");
+    const auto a = json.at("a").get<std::string>();
+    const PairEncoding both =
+        json.at("b").is_null() ? tokenizer.encode_pair(a) : tokenizer.encode_pair(a, json.at("b").get<std::string>());
+    std::cout << to_line({{"ids", both.ids}, {"type_ids", both.type_ids}}) << "\n";
+  }
+}
+
 void time(const Tokenizer& tokenizer, int passes) {
   std::vector<std::string> texts;
   for (std::string line; std::getline(std::cin, line);) texts.push_back(parse_request(line).text);
@@ -95,6 +106,8 @@ int run(const std::string& mode, const std::string& file, int passes) {
     encode(tokenizer);
   } else if (mode == "decode") {
     decode(tokenizer);
+  } else if (mode == "pair") {
+    pair(tokenizer);
   } else if (mode == "time") {
     time(tokenizer, passes);
   } else {
@@ -109,7 +122,7 @@ int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
   try {
     check(argc == 3 || (argc == 4 && std::string(argv[1]) == "time"),
-          "usage: tokenizer_dump json|config|encode|decode|time FILE [PASSES]");
+          "usage: tokenizer_dump json|config|encode|decode|pair|time FILE [PASSES]");
     return run(argv[1], argv[2], argc == 4 ? std::stoi(argv[3]) : 1);
   } catch (const Error& e) {
     std::cerr << e.what() << "\n";

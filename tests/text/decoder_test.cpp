@@ -31,7 +31,6 @@ TEST(decoder, does_as_tokenizers_does) {
 }
 
 TEST(decoder, refuses_others_by_name) {
-  EXPECT_THROW(decoded(R"({"type": "WordPiece", "prefix": "##"})", {}), RequestError);
   EXPECT_THROW(decoded(R"({"type": "CTC"})", {}), RequestError);
   EXPECT_THROW(decoded(R"({"type": "Strip", "content": "ab", "start": 1, "stop": 0})", {}), RequestError);
 }
@@ -55,22 +54,33 @@ PostProcessor processor(const std::string& json) { return read_post_processor(To
 
 std::string with_template(const char* single) {
   return std::string(R"({"type": "TemplateProcessing", "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]},
-      "</s>": {"id": "</s>", "ids": [2, 3], "tokens": ["</s>", "x"]}}, "single": )") + single + "}";
+      "</s>": {"id": "</s>", "ids": [2, 3], "tokens": ["</s>", "x"]}}, "single": )") +
+         single + "}";
 }
 
 TEST(post_processor, what_stands_before_and_behind) {
   const PostProcessor both = processor(with_template(
       R"([{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>"}}])"));
-  EXPECT_EQ(both.prefix, (std::vector<int32_t>{1}));
-  EXPECT_EQ(both.suffix, (std::vector<int32_t>{2, 3}));
+  EXPECT_EQ(both.prefix(), (std::vector<int32_t>{1}));
+  EXPECT_EQ(both.suffix(), (std::vector<int32_t>{2, 3}));
   const PostProcessor roberta = processor(R"({"type": "Sequence", "processors": [{"type": "ByteLevel"},
       {"type": "RobertaProcessing", "cls": ["c", 4], "sep": ["s", 5]}]})");
-  EXPECT_EQ(roberta.prefix, (std::vector<int32_t>{4}));
-  EXPECT_EQ(roberta.suffix, (std::vector<int32_t>{5}));
+  EXPECT_EQ(roberta.prefix(), (std::vector<int32_t>{4}));
+  EXPECT_EQ(roberta.suffix(), (std::vector<int32_t>{5}));
+}
+
+TEST(post_processor, pairs) {
+  const PostProcessor bert = processor(R"({"type": "BertProcessing", "cls": ["c", 4], "sep": ["s", 5]})");
+  ASSERT_EQ(bert.pair.size(), 5u);
+  EXPECT_EQ(bert.pair[3].sequence, 1);
+  EXPECT_EQ(bert.pair[4].type_id, 1);
+  EXPECT_FALSE(bert.trim.has_value());
+  EXPECT_EQ(processor(R"({"type": "ByteLevel"})").pair[1].type_id, 1);
 }
 
 TEST(post_processor, refuses_what_it_cannot_do) {
-  for (const char* single : {"[]", R"([{"Sequence": {"id": "B"}}])", R"([{"SpecialToken": {"id": "x"}}, {"Sequence": {"id": "A"}}])"})
+  for (const char* single :
+       {"[]", R"([{"Sequence": {"id": "B"}}])", R"([{"SpecialToken": {"id": "x"}}, {"Sequence": {"id": "A"}}])"})
     EXPECT_THROW(processor(with_template(single)), RequestError) << single;
   for (const char* json : {R"({"type": "BertProcessing", "cls": ["c", 40], "sep": ["s", 5]})", R"({"type": "Other"})", "[]"})
     EXPECT_THROW(processor(json), RequestError) << json;

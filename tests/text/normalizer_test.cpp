@@ -54,6 +54,43 @@ TEST(normalizer, keeps_where_each_byte_came_from) {
   EXPECT_EQ(source(5, 7), std::pair(size_t{7}, size_t{9}));
 }
 
+std::string bert(const char* clean_text, const char* chinese, const char* strip_accents, const char* lowercase) {
+  return fmt::format(R"({{"type": "BertNormalizer", "clean_text": {}, "handle_chinese_chars": {}, "strip_accents": {},
+      "lowercase": {}}})",
+                     clean_text, chinese, strip_accents, lowercase);
+}
+
+TEST(normalizer, lower_case_is_newer) {
+  EXPECT_EQ(normalized(type("Lowercase"), "\u1c89\ua7cb\ua7dc\U00010d65\U00016ea1\u10d0").text(),
+            "\u1c8a\u0264\u019b\U00010d85\U00016ebc\u10d0");
+}
+
+TEST(normalizer, bert_does_as_tokenizers_does) {
+  using namespace std::string_literals;
+  const std::string usual = bert("true", "true", "null", "true");
+  // Control, format and private characters go, but not unassigned ones (U+0378), nor those after Unicode 8 (U+0890).
+  EXPECT_EQ(normalized(usual, " a\0b\ufffdc\u200bd\u0378e\ue000f\u0890g\t\u0085\u2028\u3000H"s).text(),
+            " abcd\u0378ef\u0890g   h");
+  EXPECT_EQ(normalized(usual, "x中\U0002b81d\U0002b820\U0002b920豈y").text(), "x 中  \U0002b81d \U0002b820 \U0002b920  豈 y");
+  EXPECT_EQ(normalized(bert("false", "false", "null", "true"), "\0ÀİΣ ß中"s).text(), "\0aiσ ß中"s);
+  EXPECT_EQ(normalized(bert("false", "false", "null", "false"), "ÀÉ\u0301").text(), "ÀÉ\u0301");
+  EXPECT_EQ(normalized(bert("false", "false", "false", "true"), "ÀÉ\u0301").text(), "àé\u0301");
+  EXPECT_EQ(normalized(bert("false", "false", "true", "false"), "Àe\u0301\u0323Ǖ각a\u1734\u0903\u20dd\u08d3").text(),
+            "AeU\u1100\u1161\u11a8a\u0903\u20dd\u08d3");  // nonspacing marks only, of Unicode 8
+}
+
+TEST(normalizer, decomposing_keeps_each_character_s_place) {
+  const AlignedText result = normalized(type("NFD"), "xé\u0323a");  // the marks trade places
+  ASSERT_EQ(result.text(), "xe\u0323\u0301a");
+  const auto source = [&](size_t begin, size_t end) {
+    const TextRange range = result.source(begin, end);
+    return std::pair(range.begin, range.end);
+  };
+  EXPECT_EQ(source(1, 2), std::pair(size_t{1}, size_t{3}));
+  EXPECT_EQ(source(2, 4), std::pair(size_t{3}, size_t{5}));
+  EXPECT_EQ(source(6, 7), std::pair(size_t{5}, size_t{6}));
+}
+
 TEST(normalizer, prepended_text_comes_from_nowhere) {
   AlignedText text("ab", 5);
   Normalizer(TokenizerJson::parse(R"({"type": "Prepend", "prepend": "▁"})")).apply(text);
@@ -70,7 +107,7 @@ TEST(normalizer, piled_up_marks_cost_linear_time) {
 }
 
 TEST(normalizer, refuses_others_by_name) {
-  for (const char* name : {"Precompiled", "BertNormalizer", "Nmt"}) {
+  for (const char* name : {"Precompiled", "Nmt"}) {
     try {
       normalized(type(name), "a");
       ADD_FAILURE();

@@ -46,6 +46,8 @@ TEST(pretokenizer, kinds_of_characters) {
             (Strings{"a", ",", "b", "!!", "c", "$"}));
   EXPECT_EQ(words_of(R"({"type": "Whitespace"})", "it's a_b, ok"), (Strings{"it", "'", "s", "a_b", ",", "ok"}));
   EXPECT_EQ(words_of(R"({"type": "WhitespaceSplit"})", "it's  a\u00a0b"), (Strings{"it's", "a", "b"}));
+  EXPECT_EQ(words_of(R"({"type": "BertPreTokenizer"})", "it's  a\u00a0b_c!?\n"),
+            (Strings{"it", "'", "s", "a", "b", "_", "c", "!", "?"}));
   EXPECT_EQ(words_of(R"({"type": "CharDelimiterSplit", "delimiter": "_"})", "a_b__c"), (Strings{"a", "b", "c"}));
 }
 
@@ -84,7 +86,7 @@ TEST(pretokenizer, byte_level) {
 }
 
 TEST(pretokenizer, refuses_others_by_name) {
-  for (const char* name : {"BertPreTokenizer", "UnicodeScripts", "FixedLength"})
+  for (const char* name : {"UnicodeScripts", "FixedLength"})
     EXPECT_THROW(words_of(std::string(R"({"type": ")") + name + "\"}", "a"), RequestError);
   EXPECT_THROW(words_of(R"({"type": "Split", "pattern": {"Regex": "("}, "behavior": "Isolated"})", "a"), RequestError);
   EXPECT_THROW(words_of(R"({"type": "Split", "pattern": {"Regex": "a"}, "behavior": "Sideways"})", "a"), RequestError);

@@ -63,6 +63,26 @@ inline TokenizerJson llama2_sample() {
   return json;
 }
 
+/// BERT's form: ids are places in the list.
+inline TokenizerJson wordpiece_sample() {
+  TokenizerJson model{
+      {"type", "WordPiece"}, {"unk_token", "[UNK]"}, {"continuing_subword_prefix", "##"}, {"max_input_chars_per_word", 100}};
+  int id = 0;
+  for (const char* token :
+       {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "un",  "##aff", "##able", "hello", "world", ",",   "!", "##s",
+        "中",    "文",    "cafe",  "café",  "a",      "##a", "'",     "t",      "don",   "##'",   "##t", "é"})
+    model["vocab"][token] = id++;
+  TokenizerJson json;
+  for (int special = 0; const char* token : {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"})
+    json["added_tokens"].push_back(added_token(special++, token, true));
+  json["normalizer"] = TokenizerJson::parse(R"({"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+      "strip_accents": null, "lowercase": true})");
+  json["pre_tokenizer"] = {{"type", "BertPreTokenizer"}};
+  json["decoder"] = {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}};
+  json["model"] = std::move(model);
+  return json;
+}
+
 inline std::filesystem::path deps_folder() { return std::filesystem::path(GRAFT_SOURCE_DIR) / ".deps"; }
 inline std::filesystem::path vocabulary_file(const std::string& name) {
   return deps_folder() / "llama.cpp" / "models" / ("ggml-vocab-" + name + ".gguf");

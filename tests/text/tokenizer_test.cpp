@@ -117,7 +117,6 @@ TEST(tokenizer, refuses_files_it_cannot_read) {
                                                      {"[]", "must be an object"},
                                                      {"{}", "'model' is missing"},
                                                      {with("/model/type", "\"Unigram\""), "'Unigram'"},
-                                                     {with("/model/type", "\"WordPiece\""), "'WordPiece'"},
                                                      {with("/model/type", "\"WordLevel\""), "'WordLevel'"},
                                                      {with("/normalizer", R"({"type": "Precompiled"})"), "'Precompiled'"},
                                                      {with("/added_tokens/0/id", "9"), "has id 9"},

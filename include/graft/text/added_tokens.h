@@ -1,5 +1,5 @@
 #pragma once
-// Tokens beside BPE's own: found in the text before it is cut into words, leftmost first, then longest. Those that are not
+// Tokens beside the model's own: found in the text before it is cut into words, leftmost first, then longest. Those that are not
 // `normalized` are sought in the text as it came, then the others in what remains, normalized.
 #include <array>
 #include <map>

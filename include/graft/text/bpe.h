@@ -3,22 +3,14 @@
 // continuing_subword_prefix, end_of_word_suffix. Dropout is refused. Long words cost n log n.
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
-#include "graft/text/json_fields.h"
+#include "graft/text/token_model.h"
 
 namespace graft {
-
-/// A token of a word and how many of the word's bytes it stands for.
-struct TokenPiece {
-  int32_t id;
-  uint32_t length;
-};
 
 /// Pairs of tokens to what they merge into: open addressing, for this is the innermost look-up.
 class MergeTable {
@@ -51,32 +43,16 @@ class MergeTable {
   size_t mask_ = 0;
 };
 
-class Bpe {
+class Bpe : public TokenModel {
  public:
-  static constexpr int64_t id_limit = (int64_t{1} << 22) - 1;
-
   explicit Bpe(const TokenizerJson& model);
-  /// Appends the tokens of a word (valid UTF-8, or part of it).
-  void encode(std::string_view word, std::vector<TokenPiece>& out) const;
-  /// The same for a word whose bytes are yet to be spelled in GPT-2's alphabet; lengths are in the bytes as given.
-  void encode_bytes(std::string_view word, std::vector<TokenPiece>& out) const;
-  /// Where the part of a word that begins at `begin` ends, so that the parts' tokens are the word's: no merge goes across, nor do
-  /// unknown characters fuse. It keeps the long "words" of models that have no pre-tokenizer short.
-  size_t part_end(std::string_view word, size_t begin) const;
-
-  std::optional<int32_t> token_to_id(std::string_view token) const;
-  /// "" where no token has this id.
-  std::string_view id_to_token(int32_t id) const;
-  int32_t size() const { return static_cast<int32_t>(vocab_.size()); }  // how many tokens there are
-  int32_t id_end() const { return static_cast<int32_t>(tokens_.size()); }
+  void encode(std::string_view word, std::vector<TokenPiece>& out) const override;
+  void encode_bytes(std::string_view word, std::vector<TokenPiece>& out) const override;
+  /// No merge goes across the end, nor do unknown characters fuse. It keeps the long "words" of models that have no pre-tokenizer
+  /// short.
+  size_t part_end(std::string_view word, size_t begin) const override;
 
  private:
-  struct StringHash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
-  };
-
-  void read_vocab(const TokenizerJson& model);
   void read_merges(const TokenizerJson& model);
   void add_merge(const std::string& left, const std::string& right, uint32_t rank);
   void read_bytes();
@@ -84,8 +60,6 @@ class Bpe {
   void first_pieces(std::string_view word, std::vector<TokenPiece>& out) const;
   bool fall_back_to_bytes(std::string_view piece, std::vector<TokenPiece>& out) const;
 
-  std::unordered_map<std::string, int32_t, StringHash, std::equal_to<>> vocab_;
-  std::vector<std::string_view> tokens_;  // by id; views of vocab_'s keys
   MergeTable merges_;
   MergeTable joints_;  // the characters (a, b) between which some merge joins; (a, -1) for those that are tokens
   bool can_cut_ = false;

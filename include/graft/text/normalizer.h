@@ -1,6 +1,7 @@
 #pragma once
 // The normalizer of tokenizer.json: what is done to the text before it is cut into words.
-// Known: NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents, Prepend, Replace, ByteLevel, Sequence. Others are refused by name.
+// Known: NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents, Prepend, Replace, ByteLevel, BertNormalizer, Sequence. Others are
+// refused by name.
 #include <functional>
 #include <vector>
 
@@ -23,6 +24,9 @@ class Normalizer {
   void add(const TokenizerJson& json, const std::string& where, int depth);
   std::vector<std::function<void(AlignedText&)>> steps_;
 };
+
+/// BERT's: cleans white space and control characters, sets Chinese characters apart, strips accents, lowercases.
+std::function<void(AlignedText&)> bert_normalizer(const TokenizerJson& json, std::string_view where);
 
 /// The edits that bring `text` into a normal form; linear in its length, whatever marks it piles up.
 std::vector<TextEdit> normal_form_edits(std::string_view text, NormalForm form);

@@ -1,8 +1,8 @@
 #pragma once
 // Text to token ids and back, as Hugging Face's `tokenizers` does it (the oracle), for every tokenizer.json that graft's families
-// use, and for a GGUF's byte-level vocabulary. Goals: ids equal the oracle's on any input; anything not implemented is refused by name
-// when the tokenizer is loaded; bounded time and memory on hostile text. Non-goals: training tokenizers; tokenizer.json's truncation
-// and padding (the data pass cuts and pads).
+// use, encoders' WordPiece among them, and for a GGUF's byte-level vocabulary. Goals: ids equal the oracle's on any input;
+// anything not implemented is refused by name when the tokenizer is loaded; bounded time and memory on hostile text. Non-goals:
+// training tokenizers; tokenizer.json's truncation and padding (the data pass cuts and pads).
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -25,8 +25,15 @@ struct TextRange {
 
 struct Encoding {
   std::vector<int32_t> ids;
-  /// Of each token, in bytes of the input, white space included; empty ranges for tokens that a post-processor added.
+  /// Of each token, in bytes of the input, white space included (but RoBERTa's post-processor leaves it out); empty ranges for
+  /// tokens that a post-processor added.
   std::vector<TextRange> offsets;
+};
+
+/// A text or two as an encoder takes them: with special tokens, and token type ids (which text it is, as the template says).
+struct PairEncoding {
+  std::vector<int32_t> ids;
+  std::vector<uint8_t> type_ids;
 };
 
 struct EncodeOptions {
@@ -50,6 +57,10 @@ class Tokenizer {
   /// Invalid UTF-8 is a RequestError naming the byte. Safe to call from several threads.
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
   Encoding encode_with_offsets(std::string_view text, const EncodeOptions& options = {}) const;
+  /// A text, or two, with the special tokens around and between them.
+  PairEncoding encode_pair(std::string_view a, std::optional<std::string_view> b = std::nullopt) const;
+  /// The same of ids that encode gave without special tokens, and that the caller cut to length.
+  PairEncoding join_pair(std::span<const int32_t> a, std::optional<std::span<const int32_t>> b = std::nullopt) const;
   std::string decode(std::span<const int32_t> ids, bool skip_special_tokens = false) const;
 
   std::optional<int32_t> token_to_id(std::string_view token) const;
@@ -65,8 +76,8 @@ class Tokenizer {
   bool adds_bos() const;
   bool adds_eos() const;
 
-  /// tokenizer.json's text that encodes as this one does (the file's own text, or built from the GGUF), and a tokenizer_config.json
-  /// (without chat template): what an export writes.
+  /// tokenizer.json's text that encodes as this one does (the file's own text, or built from the GGUF), and a
+  /// tokenizer_config.json (without chat template): what an export writes.
   std::string to_json() const;
   Json config() const;
   /// Of everything that decides an encoding.

@@ -21,6 +21,8 @@ bool is_white_space(char32_t c);
 bool is_numeric(char32_t c);
 bool is_punctuation(char32_t c);
 bool is_combining_mark(char32_t c);
+bool is_nonspacing_mark(char32_t c);
+bool is_control(char32_t c);  // or format, or private use
 void append_lowercase(std::string& out, char32_t c);
 
 enum class NormalForm { nfc, nfd, nfkc, nfkd };

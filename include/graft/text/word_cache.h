@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "graft/text/bpe.h"
+#include "graft/text/token_model.h"
 
 namespace graft {
 
