@@ -16,6 +16,9 @@ class TensorSource {
   virtual Tensor take(const std::string& name, at::IntArrayRef shape) = 0;
   /// The same as a frozen matrix, in the base's storage format.
   virtual std::shared_ptr<Weight> take_weight(const std::string& name, at::IntArrayRef shape) { return std::make_shared<DenseWeight>(take(name, shape)); }
+  /// A tensor that a task adds to the model: the source's, where it has one of this name and shape; else `fresh` (fp32, on the CPU), brought
+  /// to the compute type and the device.
+  virtual Tensor take_or(const std::string& name, const Tensor& fresh) { return take(name, fresh.sizes()); }
 };
 
 class Linear : public torch::nn::Module, public Site {
@@ -68,18 +71,26 @@ class RmsNorm : public torch::nn::Module, public Site {
   double eps_;
 };
 
-/// Where a sub-layer's output meets the residual stream of a pre-norm block: x + residual.
-class ResidualAdd : public torch::nn::Module, public Site {
+/// Where a sub-layer's output meets the residual stream.
+class ResidualSite : public torch::nn::Module, public Site {
  public:
-  ResidualAdd(const std::string& path, SiteKind kind, int64_t dim, at::Device device) : Site(path, kind), dim_(dim), device_(device) {}
+  ResidualSite(const std::string& path, SiteKind kind, int64_t dim) : Site(path, kind), dim_(dim) {}
   Tensor forward(const Tensor& x, const Tensor& residual, const Batch& batch) const { return run(x, batch, residual); }
-  Tensor frozen(const Tensor& x) const override { return x; }
-  Tensor frozen(const Tensor& x, const Tensor& residual) const override { return residual + x; }
   int64_t dim() const { return dim_; }
-  at::Device device() const override { return device_; }
 
  private:
   int64_t dim_;
+};
+
+/// ... in a pre-norm block: x + residual.
+class ResidualAdd : public ResidualSite {
+ public:
+  ResidualAdd(const std::string& path, SiteKind kind, int64_t dim, at::Device device) : ResidualSite(path, kind, dim), device_(device) {}
+  Tensor frozen(const Tensor& x) const override { return x; }
+  Tensor frozen(const Tensor& x, const Tensor& residual, const Batch&) const override { return residual + x; }
+  at::Device device() const override { return device_; }
+
+ private:
   at::Device device_;
 };
 
