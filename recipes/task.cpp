@@ -30,7 +30,7 @@ Task from_data(const Job& job, const ModelFiles& files, const std::stop_token& s
   if (job.model.task != "auto") asked = task_kind(job.model.task);
   Task task = task_of_data(job.data, asked, job.model.labels.empty() ? own.labels : job.model.labels, stop);
   if (!job.model.labels.empty()) task.labels = job.model.labels;   // prepare_data names a label that is none of them
-  task.pooling = pooling_named(job.model.pooling);
+  task.pooling = job.model.pooling == "auto" ? own.pooling : pooling_named(job.model.pooling);
   return task;
 }
 
@@ -49,7 +49,7 @@ Task task_of_job(const Job& job, const ModelFiles& files, std::stop_token stop) 
 Task task_of(const ModelOptions& options, const ModelFiles& files) {
   Task task = is_spelled_out(options) ? as_spelled(options) : stored_task(files.config());
   if (options.task != "auto") require(task_kind(options.task) == task.kind, "{}: model.task: {} needs model.labels", files.where(), options.task);
-  task.pooling = pooling_named(options.pooling);
+  if (options.pooling != "auto") task.pooling = pooling_named(options.pooling);
   return task;
 }
 

@@ -3,10 +3,12 @@
 
 #include "../recipes/classify.h"
 #include "../recipes/describe.h"
+#include "../recipes/export.h"
 #include "../recipes/finetune.h"
 #include "graft/config/yaml.h"
 #include "graft/core/error.h"
 #include "graft/io/atomic_file.h"
+#include "graft/train/checkpoint.h"
 #include "support/models.h"
 #include "text/tokenizer_samples.h"
 
@@ -62,7 +64,7 @@ class ClassifyTest : public ::testing::Test {
 TEST_F(ClassifyTest, AWholeJobOnAnEncoder) {
   const std::string data = write("data.jsonl", greetings());
   Job given = job(data, data);
-  given.eval.metric = "f1";
+  given.eval.metric = "f1", given.train.seed = 7;   // the head's too: evaluate must draw the same one again
   finetune(given, {}, nobody_, {}, {});
   const Job run = read_run_job(folder_ / "run");
   EXPECT_EQ(run.model.task, "sequence_classification");
@@ -98,6 +100,29 @@ TEST_F(ClassifyTest, AWholeJobOnAnEncoder) {
   const std::string text = classify_text(speaker, "hello !");
   EXPECT_NE(text.find("yes  0."), std::string::npos) << text;
   EXPECT_THROW(answer(speaker, {2, 3}, {}, {}, {}), RequestError);
+}
+
+TEST_F(ClassifyTest, AMergedExportIsAClassifierOfItsOwn) {
+  const std::string data = write("data.jsonl", greetings());
+  Job given = job(data, data);
+  given.train.seed = 7, given.model.pooling = "mean";
+  finetune(given, {}, nobody_, {}, {});
+  const Target target = open_target((folder_ / "run").string(), "", "last", {});
+  MergeOptions options;
+  options.dtype = "fp32";
+  EXPECT_LT(export_merged(target, folder_ / "merged", options, {}, {}).largest_difference, 1e-5);
+  DataOptions test;
+  test.train = {DataSource{.path = data}};
+  const auto figures = [&](const Target& of) {
+    const std::string report = evaluate_target(of, test, "cpu", "fp32", 8, {}, {});
+    return report.substr(report.find('\n'));   // without its name
+  };
+  const Target merged = open_target((folder_ / "merged").string(), "", "last", {});
+  EXPECT_EQ(figures(merged), figures(target));   // to five digits
+  const auto files = open_model_files((folder_ / "merged").string());
+  EXPECT_TRUE(files->contains("classifier.weight"));
+  EXPECT_FALSE(files->contains("bert.pooler.dense.weight"));   // of a head that pools otherwise
+  EXPECT_EQ(files->config()["architectures"][0], "BertForSequenceClassification");
 }
 
 TEST_F(ClassifyTest, ARunGoesOnWithTheTaskThatItFound) {
