@@ -1,5 +1,6 @@
 #include "describe.h"
 
+#include <bit>
 #include <filesystem>
 
 #include "generate.h"
@@ -8,10 +9,12 @@
 #include "graft/core/runtime.h"
 #include "graft/io/gguf.h"
 #include "graft/io/safetensors.h"
+#include "graft/models/stored_task.h"
 #include "graft/peft/adapter_file.h"
 #include "graft/train/checkpoint.h"
 #include "graft/train/evaluate.h"
 #include "session.h"
+#include "task.h"
 
 namespace graft {
 namespace {
@@ -34,7 +37,7 @@ std::string inspect_model(const std::string& path, bool tensors) {
     if (tensors) list += fmt::format("  {}  [{}]\n", name, fmt::join(shape, ", "));
   }
   const Family& family = family_of(files->config());
-  const auto outline = outline_model(*files);
+  const auto outline = outline_model(*files, stored_task(files->config()));
   std::string text = fmt::format("{}\n  family {}: {}\n  {} parameters, {:.2f} GiB on disk\n", files->where(), family.name, outline->describe(), count_text(parameters),
                                  static_cast<double>(files->file_bytes()) / (1 << 30));
   const Tokenizer tokenizer = files->tokenizer();
@@ -83,6 +86,26 @@ std::string inspect_run(const fs::path& run) {
   return text + (fs::exists(run / "adapter") ? "  finished: the adapter is in adapter/\n" : "  not finished\n");
 }
 
+/// A labelled sample's tokens, and its label or theirs.
+std::string labelled_text(const SampleView& sample, const Task& task, const Tokenizer& tokenizer) {
+  const auto name = [&](int32_t label) {
+    return task.kind == TaskKind::regression ? fmt::format("{}", std::bit_cast<float>(label)) : task.labels[static_cast<size_t>(label)];
+  };
+  if (task.labels_texts()) return fmt::format("{} [[{}]]", tokenizer.decode(sample.ids), name(sample.labels[0]));
+  std::string text;
+  for (size_t t = 0; t < sample.ids.size(); ++t) {
+    text += fmt::format("{} ", tokenizer.id_to_token(sample.ids[t]));
+    if (sample.labels[t] != no_label) text += fmt::format("[[{}]] ", name(sample.labels[t]));
+  }
+  return text;
+}
+
+std::string label_report(const Target& target, const EvalReport& report) {
+  std::string text = fmt::format("{}\n  samples {}  labels {}\n  loss {:.5f}\n", target.what, report.samples, report.targets, report.loss);
+  for (const auto& [name, value] : report.metrics) text += fmt::format("  {} {:.5f}\n", name, value);
+  return text;
+}
+
 std::string inspect_safetensors(const fs::path& file, bool tensors) {
   const SafetensorsFile in(file);
   size_t bytes = 0;
@@ -107,12 +130,14 @@ std::string inspect(const std::string& path, bool tensors) {
 
 std::string show_samples(const Job& job, int64_t count, const Log& log) {
   const Base base = open_base(job.model);
-  const PreparedData data = prepare_for(base, job.data, log);
+  const auto outline = outline_model(*base.files, task_of_job(job, *base.files));
+  const PreparedData data = prepare_for(base, *outline, job.data, log);
   std::string text;
   for (int64_t i = 0; i < std::min(count, data.train.size()); ++i) {
     const SampleView sample = data.train.sample(i);
     text += fmt::format("sample {} from {}: {} tokens, {} learnt\n", i, data.train.origin(i), sample.ids.size(), data.train.target_count(i));
-    for (size_t t = 0; t < sample.ids.size();) {   // runs of tokens with the same mask
+    if (!sample.labels.empty()) text += labelled_text(sample, outline->task(), base.tokenizer);
+    for (size_t t = 0; t < sample.learn.size();) {   // runs of tokens with the same mask
       size_t end = t;
       while (end < sample.ids.size() && sample.learn[end] == sample.learn[t]) ++end;
       const std::string piece = base.tokenizer.decode(sample.ids.subspan(t, end - t));
@@ -137,8 +162,11 @@ DataOptions held_out_data(const std::string& run) {
 std::string evaluate_target(const Target& target, const DataOptions& options, const std::string& device, const std::string& dtype,
                             int64_t batch_size, const Log& log, std::stop_token stop) {
   Speaker speaker = open_speaker(target, device, dtype, log, stop);
-  const PreparedData data = prepare_for(speaker.base, options, log, stop);
+  DataOptions fitting = options;
+  if (speaker.model->task().kind != TaskKind::causal_lm) fitting.overlong = "truncate";
+  const PreparedData data = prepare_for(speaker.base, *speaker.model, fitting, log, stop);
   const EvalReport report = evaluate_loss(*speaker.model, speaker.adapter, data.train, batch_size, stop);
+  if (!report.metrics.empty()) return label_report(target, report);
   std::string text = fmt::format("{}\n  samples {}  target tokens {}\n  loss {:.5f}  perplexity {:.4f}  token accuracy {:.2f} %\n", target.what,
                                  report.samples, report.targets, report.loss, report.perplexity, 100 * report.token_accuracy);
   const auto prompts = read_prompts(options.train, options, speaker.base.tokenizer, chat_or_null(speaker.base));

@@ -10,8 +10,10 @@
 #include "graft/io/safetensors.h"
 #include "graft/io/tensors.h"
 #include "graft/models/quantized_files.h"
+#include "graft/models/stored_task.h"
 #include "graft/peft/adapter_file.h"
 #include "model_writer.h"
+#include "task.h"
 
 namespace graft {
 namespace {
@@ -95,10 +97,10 @@ void write_quantized_weights(const fs::path& folder, Merger& merger, const std::
   report.shards = out.finish();
 }
 
-Tensor sample_logits(const ModelFiles& files, const Target* target, const std::vector<int32_t>& ids, at::ScalarType dtype, const Log& log,
+Tensor sample_logits(const ModelFiles& files, const Target* target, const Task& task, const std::vector<int32_t>& ids, at::ScalarType dtype, const Log& log,
                      const std::stop_token& stop) {
   at::NoGradGuard no_grad;
-  const auto model = load_model(files, {at::kCPU, dtype, target ? target->quantization : QuantizationOptions{}}, {}, stop);
+  const auto model = load_model(files, {at::kCPU, dtype, target ? target->quantization : QuantizationOptions{}, task}, {}, stop);
   Batch batch;
   batch.ids = at::tensor(std::vector<int64_t>(ids.begin(), ids.end()), at::kLong).unsqueeze(0);
   batch.positions = at::arange(batch.ids.size(1), at::kLong).unsqueeze(0);
@@ -112,8 +114,9 @@ void verify(const Target& target, const Base& base, const fs::path& merged, at::
   // In fp32 the difference is the stored rounding alone; a large model is compared in its own type, which fits where it was trained.
   const bool small = base.files->file_bytes() < (int64_t{4} << 30);
   const at::ScalarType compute = small || dtype == at::kHalf ? at::kFloat : dtype;
-  const Tensor live = sample_logits(*base.files, &target, ids, compute, {}, stop);
-  const Tensor stored = sample_logits(*open_folder_files(merged.string()), nullptr, ids, compute, {}, stop);
+  const Task task = task_of(target, *base.files);
+  const Tensor live = sample_logits(*base.files, &target, task, ids, compute, {}, stop);
+  const Tensor stored = sample_logits(*open_folder_files(merged.string()), nullptr, task, ids, compute, {}, stop);
   const Tensor difference = (live - stored).abs();
   report.largest_difference = difference.max().item<double>();
   report.mean_difference = difference.mean().item<double>();
@@ -143,7 +146,9 @@ void report_merge(const MergeReport& report, const Merger& merger, const Target&
 }  // namespace
 
 MergeReport export_merged(const Target& target, const fs::path& out, const MergeOptions& options, const Log& log, std::stop_token stop) {
-  const Base base = open_base(target.model);
+  Base base = open_base(target.model);
+  const Task task = task_of(target, *base.files);
+  base.files = open_headed_files(std::move(base.files), task);
   const at::ScalarType dtype = export_dtype(options.dtype, *base.files);
   Merger merger(target, *base.files, options.into);
   std::vector<std::string> names = base.files->tensor_names();
@@ -151,7 +156,7 @@ MergeReport export_merged(const Target& target, const fs::path& out, const Merge
   if (merger.unties_head()) names.push_back("lm_head.weight");
   MergeReport report;
   write_folder_aside(out, [&](const fs::path& aside) {
-    Json config = merged_config(base, dtype, merger.unties_head(), log);
+    Json config = with_stored_task(merged_config(base, dtype, merger.unties_head(), log), task);
     if (options.into == MergeInto::requantized) {
       const auto first = std::find_if(names.begin(), names.end(), [&](const std::string& name) { return merger.scheme(name).has_value(); });
       require(first != names.end(), "quantization.skip_modules leaves nothing to quantise");
@@ -173,7 +178,7 @@ MergeReport export_merged(const Target& target, const fs::path& out, const Merge
 void export_adapter(const Target& target, const fs::path& out, const Log& log) {
   require(target.adapter.has_value(), "{} has no adapter to export", target.what);
   const auto files = open_model_files(target.model.path);
-  const auto outline = outline_model(*files);
+  const auto outline = outline_model(*files, task_of(target, *files));
   const std::string name = seat_target(*outline, target, {});
   write_adapter(out, *outline, name, *target.adapter, target.model.path);
   log.info("the adapter of {} is in {} (PEFT's format)", target.what, out.string());

@@ -9,6 +9,7 @@
 #include "graft/config/yaml.h"
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
+#include "graft/core/table.h"
 #include "graft/io/atomic_file.h"
 #include "graft/peft/adapter_file.h"
 #include "graft/peft/qat.h"
@@ -17,6 +18,7 @@
 #include "graft/train/trainer.h"
 #include "dense_cache.h"
 #include "session.h"
+#include "task.h"
 
 namespace graft {
 namespace {
@@ -65,7 +67,7 @@ std::function<EvalReport()> make_evaluation(Transformer& model, const Job& job, 
                                             const Log& log, std::stop_token stop) {
   if (!data.val) return {};
   std::vector<PromptSample> prompts;
-  if (!job.data.val.empty()) prompts = read_prompts(job.data.val, job.data, base.tokenizer, chat_or_null(base));
+  if (!job.data.val.empty() && model.task().kind == TaskKind::causal_lm) prompts = read_prompts(job.data.val, job.data, base.tokenizer, chat_or_null(base));
   const auto labels = find_labels(prompts);
   if (!labels.empty()) log.info("held-out data has {} labels: accuracy is judged by their log-likelihood", labels.size());
   return [&model, job, val = *data.val, prompts, labels, stop] {
@@ -101,6 +103,20 @@ void graft_for(Transformer& model, const Job& job, const Base& base, bool fresh,
   add_fake_quantization(model, "default", job.quantization, log);
 }
 
+void say_task(const Task& task, const Log& log) {
+  if (task.kind == TaskKind::causal_lm) return;
+  log.info("task: {}{}{}", name_of(task.kind), task.labels.empty() ? "" : fmt::format(" of {} labels: {}", task.labels.size(), join(task.labels)),
+           task.labels_texts() ? fmt::format("; pooling: {}", name_of(task.pooling)) : "");
+}
+
+/// A job that leaves the task to the data, as the run before it found it there.
+Job with_task_of(Job job, const Job& before) {
+  if (job.model.task == "auto") job.model.task = before.model.task;
+  if (job.model.labels.empty()) job.model.labels = before.model.labels;
+  if (job.model.pooling == "auto") job.model.pooling = before.model.pooling;
+  return job;
+}
+
 void warn_unusual_rate(const Job& job, const Log& log) {
   const LearningRate rate = method_row(job.adapter.method).rate;
   if (*job.train.learning_rate < rate.low || *job.train.learning_rate > rate.high)
@@ -108,17 +124,22 @@ void warn_unusual_rate(const Job& job, const Log& log) {
 }
 
 /// The run itself; `checkpoint` if it goes on.
-void train_job(const Job& job, const std::optional<Checkpoint>& checkpoint, const StartOptions& start, Observer& observer, const Log& log,
+void train_job(const Job& given, const std::optional<Checkpoint>& checkpoint, const StartOptions& start, Observer& observer, const Log& log,
                std::stop_token stop) {
-  const fs::path run = job.output_dir;
-  const at::Device device = device_from_name(job.device);
-  const at::ScalarType dtype = dtype_from_name(job.train.dtype, device);
+  const fs::path run = given.output_dir;
+  const at::Device device = device_from_name(given.device);
+  const at::ScalarType dtype = dtype_from_name(given.train.dtype, device);
   if (checkpoint) at::set_num_threads(checkpoint->facts.value("threads", at::get_num_threads()));
-  warn_unusual_rate(job, log);
-  Base base = open_base(job.model);
-  target_sites(*outline_model(*base.files), job.adapter);   // everything that can be wrong with the adapter, before the data is read
-  const PreparedData data = prepare_for(base, job.data, log, stop);
-  const auto model = load_base(base, {device, dtype, job.quantization}, log, stop);
+  warn_unusual_rate(given, log);
+  Base base = open_base(given.model);
+  const Task task = task_of_job(given, *base.files, stop);
+  Job job = given;
+  job.model = with_task(job.model, task);
+  say_task(task, log);
+  const auto outline = outline_model(*base.files, task);
+  target_sites(*outline, job.adapter);   // everything that can be wrong with the adapter, before the data is read
+  const PreparedData data = prepare_for(base, *outline, job.data, log, stop);
+  const auto model = load_base(base, {device, dtype, job.quantization, task}, log, stop);
   graft_for(*model, job, base, !checkpoint && job.adapter.init_from.empty(), log);
   const auto method = make_method(job.adapter);
   const Json facts = facts_of(base, data.train, device, dtype);
@@ -154,8 +175,9 @@ void finetune(const Job& given, const StartOptions& start, Observer& observer, c
     if (start.resume_or_start) {
       const CheckpointFolder checkpoints(run / "checkpoints", log);
       if (const auto steps = checkpoints.steps(); !steps.empty()) {
-        check_differences(read_run_job(run), job, start.allow_change, log);
-        return train_job(job, checkpoints.read(steps.back()), start, observer, log, stop);
+        const Job before = read_run_job(run), now = with_task_of(job, before);
+        check_differences(before, now, start.allow_change, log);
+        return train_job(now, checkpoints.read(steps.back()), start, observer, log, stop);
       }
     } else {
       require(start.overwrite, "{} holds a run already. --resume-or-start goes on with it; --overwrite removes it and starts anew", run.string());

@@ -4,11 +4,10 @@
 
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
+#include "task.h"
 
 namespace graft {
-namespace {
 
-/// Complete lines of an earlier, stopped command; a half-written last line is cut off.
 int64_t keep_complete_lines(const std::filesystem::path& out) {
   if (!std::filesystem::exists(out)) return 0;
   const std::string text = read_text(out);
@@ -17,12 +16,10 @@ int64_t keep_complete_lines(const std::filesystem::path& out) {
   return std::count(text.begin(), text.begin() + static_cast<int64_t>(end), '\n');
 }
 
-}  // namespace
-
 Speaker open_speaker(const Target& target, const std::string& device_name, const std::string& dtype, const Log& log, std::stop_token stop) {
   const at::Device device = device_from_name(device_name);
   Base base = open_base(target.model);
-  auto model = load_base(base, {device, dtype_from_name(dtype, device), target.quantization}, log, std::move(stop));
+  auto model = load_base(base, {device, dtype_from_name(dtype, device), target.quantization, task_of(target, *base.files)}, log, std::move(stop));
   const std::string adapter = seat_target(*model, target, log);
   auto stops = stop_ids(base);
   return {std::move(base), std::move(model), adapter, std::move(stops)};
@@ -43,6 +40,7 @@ std::vector<int32_t> prompt_ids(const Speaker& speaker, const std::string& text,
 
 std::string answer(Speaker& speaker, const std::vector<int32_t>& prompt, const GenerateOptions& options,
                    const std::function<void(const std::string&)>& on_text, std::stop_token stop) {
+  require(speaker.model->task().kind == TaskKind::causal_lm && speaker.model->vocabulary_head(), "{} generates no text", speaker.base.files->where());
   StreamDecoder decoder(speaker.base.tokenizer);
   std::string text;
   const auto say = [&](const std::string& piece) {

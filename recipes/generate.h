@@ -28,6 +28,9 @@ std::vector<int32_t> conversation_ids(const Speaker& speaker, const Json& messag
 std::string answer(Speaker& speaker, const std::vector<int32_t>& prompt, const GenerateOptions& options,
                    const std::function<void(const std::string&)>& on_text, std::stop_token stop);
 
+/// Complete lines of a file that an earlier, stopped command wrote; a half-written last line is cut off.
+int64_t keep_complete_lines(const std::filesystem::path& out);
+
 /// Answers every sample of a data file, in batches, into a JSONL file: {"index", "prediction", "reference"?}. Lines that are there
 /// already are kept: the command goes on where it was stopped.
 int64_t answer_file(Speaker& speaker, const DataOptions& data, const std::filesystem::path& out, int64_t batch_size,

@@ -1,6 +1,7 @@
 #pragma once
 // A job: everything a run is told, as its YAML says it. Each section lives with the package that reads it.
 #include <string>
+#include <vector>
 
 #include "graft/config/visit.h"
 #include "graft/data/dataset.h"
@@ -14,9 +15,15 @@ namespace graft {
 struct ModelOptions {
   std::string path;
   std::string chat_template = "auto";
+  std::string task = "auto";
+  std::string pooling = "auto";
+  std::vector<std::string> labels;
   void visit(auto& v) {
     v("path", path, "a folder, a .gguf file, or org/name[@revision] in the local Hugging Face cache");
     v("chat_template", chat_template, "auto (the model's own) | chatml | a .jinja file");
+    v("task", task, "what it predicts; auto: as the data's format says", task_names());
+    v("pooling", pooling, "which hidden state speaks for a text; auto: the first token's of an encoder, the last one's of a decoder", pooling_names());
+    v("labels", labels, "a classifier's labels, in the order of its head; default: config.json's if they are the data's, else the data's, sorted");
   }
 };
 

@@ -4,6 +4,7 @@
 
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
+#include "task.h"
 
 namespace graft {
 namespace {
@@ -12,7 +13,7 @@ bool is_weight(const std::string& name) { return name.ends_with(".weight"); }
 
 }  // namespace
 
-Merger::Merger(const Target& target, const ModelFiles& files, MergeInto into) : target_(target), files_(files), into_(into), outline_(outline_model(files)) {
+Merger::Merger(const Target& target, const ModelFiles& files, MergeInto into) : target_(target), files_(files), into_(into), outline_(outline_model(files, task_of(target, files))) {
   adapter_ = seat_target(*outline_, target, {});
   if (target.adapter && !make_method(*target.adapter)->merges()) {
     std::vector<std::string> paths;

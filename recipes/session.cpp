@@ -59,9 +59,12 @@ std::shared_ptr<Transformer> load_base(const Base& base, const LoadOptions& opti
 
 const ChatTemplate* chat_or_null(const Base& base) { return base.chat ? &*base.chat : nullptr; }
 
-PreparedData prepare_for(const Base& base, const DataOptions& options, const Log& log, std::stop_token stop) {
-  return prepare_data(options, base.tokenizer, chat_or_null(base), base.files->config().at("vocab_size").get<int64_t>(),
-                      cache_folder() / "data", log, std::move(stop));
+PreparedData prepare_for(const Base& base, const Transformer& model, DataOptions options, const Log& log, std::stop_token stop) {
+  if (model.has_position_table() && options.max_length > model.max_positions()) {
+    log.info("data.max_length is {}; the model has {} positions, which is the limit here", options.max_length, model.max_positions());
+    options.max_length = static_cast<int>(model.max_positions());
+  }
+  return prepare_data(options, base.tokenizer, chat_or_null(base), model.vocab_size(), cache_folder() / "data", log, std::move(stop), model.task());
 }
 
 std::optional<int32_t> end_of_turn(const Base& base) {
@@ -118,6 +121,7 @@ Target open_target(const std::string& path, const std::string& adapter_folder, c
   target.model = job.model;
   target.quantization = job.quantization;
   target.adapter = job.adapter;
+  target.seed = job.train.seed;
   const Checkpoint read = checkpoints.read(step);
   target.dtype = dtype_from_name(read.facts.value("dtype", std::string("fp32")), at::kCUDA);
   target.values = read.adapter;

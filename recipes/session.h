@@ -25,8 +25,8 @@ std::shared_ptr<Transformer> load_base(const Base& base, const LoadOptions& opti
 
 /// What the data pass takes: the template, or null where the model has none.
 const ChatTemplate* chat_or_null(const Base& base);
-/// The job's data as this base's ids, from the cache of this machine where it is there.
-PreparedData prepare_for(const Base& base, const DataOptions& options, const Log& log, std::stop_token stop = {});
+/// The job's data as this model's ids and labels, from the cache of this machine where it is there. An outline does.
+PreparedData prepare_for(const Base& base, const Transformer& model, DataOptions options, const Log& log, std::stop_token stop = {});
 
 /// Opens the files and reads tokenizer and template; no weights yet.
 Base open_base(const ModelOptions& options);
@@ -51,6 +51,7 @@ struct Target {
   std::optional<at::ScalarType> dtype;     // of a run: that it computed in
   TensorMap values;                        // of a run's adapter, by load_parameters' names ...
   std::filesystem::path adapter_folder;    // ... or where a model's adapter lies
+  uint64_t seed = 42;                     // of a run: of the head that the base's files lack
   std::string what;                       // for messages: "runs/x, step 40"
 };
 /// `checkpoint`: "last", "best" or a step; only for runs.

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <iostream>
 
+#include "../classify.h"
 #include "../describe.h"
 #include "../generate.h"
 #include "verbs.h"
@@ -38,14 +39,17 @@ void print_piece(const std::string& text) {
 
 void run_generate(const Program& program, const AnswerFlags& flags) {
   Speaker speaker = open_speaker(flags.target.open(program.log), flags.compute.device, flags.compute.dtype, program.log, program.stop);
+  const bool labels = speaker.model->task().kind != TaskKind::causal_lm;
   if (!flags.data.empty()) {
     DataOptions data;
     data.train = {DataSource{.path = flags.data}};
-    const int64_t count = answer_file(speaker, data, flags.out, flags.batch_size, flags.sampling.options, program.log, program.stop);
+    const int64_t count = labels ? classify_file(speaker, data, flags.out, flags.batch_size, program.log, program.stop)
+                                 : answer_file(speaker, data, flags.out, flags.batch_size, flags.sampling.options, program.log, program.stop);
     program.log.info("{} new answers in {}", count, flags.out);
     return;
   }
   const auto say = [&](const std::string& prompt) {
+    if (labels) return print_piece(classify_text(speaker, prompt));
     answer(speaker, prompt_ids(speaker, prompt, flags.sampling.system, flags.raw), flags.sampling.options, print_piece, program.stop);
     fmt::print("\n");
   };

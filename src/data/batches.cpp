@@ -82,29 +82,10 @@ std::vector<std::vector<int64_t>> evaluation_batches(const Dataset& dataset, int
 }
 
 HostBatch make_batch(const Dataset& dataset, std::span<const int64_t> samples, int64_t first_segment) {
-  HostBatch batch;
-  batch.rows = static_cast<int64_t>(samples.size());
-  for (const int64_t sample : samples) batch.columns = std::max(batch.columns, dataset.length(sample));
-  const auto columns = static_cast<size_t>(batch.columns), size = samples.size() * columns;
-  batch.ids.assign(size, 0);
-  batch.positions.resize(size);
-  batch.segments.assign(size, -1);
-  batch.targets.assign(size, -100);
+  std::vector<SampleView> views;
+  for (const int64_t sample : samples) views.push_back(dataset.sample(sample));
+  HostBatch batch = make_batch(views, dataset.task(), first_segment);
   batch.samples.assign(samples.begin(), samples.end());
-  for (size_t row = 0; row < samples.size(); ++row) {
-    const size_t begin = row * columns;
-    const SampleView sample = dataset.sample(samples[row]);
-    const size_t length = sample.ids.size();
-    std::iota(batch.positions.begin() + begin, batch.positions.begin() + begin + columns, int64_t{0});
-    std::ranges::copy(sample.ids, batch.ids.begin() + begin);
-    std::fill_n(batch.segments.begin() + begin, length, first_segment + static_cast<int64_t>(row));
-    for (size_t t = 0; t + 1 < length; ++t) {
-      if (!sample.learn[t + 1]) continue;
-      batch.targets[begin + t] = sample.ids[t + 1];
-      ++batch.target_count;
-    }
-    batch.token_count += static_cast<int64_t>(length);
-  }
   return batch;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 
 #include "graft/core/error.h"
@@ -40,7 +41,22 @@ CacheHeader checked_header(std::string_view bytes, uint64_t key) {
   fault(h.samples <= (bytes.size() - h.entries_at) / sizeof(CacheEntry), "index longer than the file");
   fault(h.notes_at == h.entries_at + h.samples * sizeof(CacheEntry), "misplaced notes");
   fault(h.notes_size == bytes.size() - h.notes_at, "wrong size");
+  fault(h.task <= static_cast<uint64_t>(TaskKind::regression), "unknown task");
   return h;
+}
+
+// The labels of a sample that lies at `at`: within the task's classes, or finite. Counts them.
+uint64_t checked_labels(const Task& task, std::string_view bytes, uint64_t at, uint64_t length) {
+  uint64_t targets = 0;
+  for (uint64_t i = 0; i < label_count(task.kind, length); ++i) {
+    int32_t label = 0;
+    std::memcpy(&label, bytes.data() + at + (length + i) * 4, sizeof label);
+    const bool is_class = label >= 0 && label < static_cast<int64_t>(task.labels.size());
+    const bool fits = task.kind == TaskKind::regression ? std::isfinite(std::bit_cast<float>(label)) : is_class || label == no_label;
+    fault(fits, "a label of no class");
+    targets += label != no_label;
+  }
+  return targets;
 }
 
 // Samples lie behind one another without gaps, in order of sources (Batches counts on that); their bytes hash to what was
@@ -50,13 +66,14 @@ void check_samples(const Dataset::Impl& data, const CacheHeader& h, std::string_
   std::vector<int64_t> by_source(data.reports.size(), 0);
   uint32_t source = 0;
   for (const CacheEntry& entry : data.entries) {
-    const uint64_t size = (uint64_t{entry.length} * 5 + 3) / 4 * 4;
+    const uint64_t size = sample_bytes(data.task.kind, entry.length);
     fault(entry.offset == at && size <= h.entries_at - at, "misplaced sample");
     fault(entry.file < data.files.size() && entry.source < by_source.size() && entry.source >= source, "sample of no source");
     source = entry.source;
     ++by_source[source];
-    const std::string_view learn = bytes.substr(at + uint64_t{entry.length} * 4, entry.length);
-    fault(std::ranges::count(learn, '\1') == entry.targets, "wrong number of targets");
+    const bool labelled = data.task.kind != TaskKind::causal_lm;
+    const auto learnt = static_cast<uint64_t>(labelled ? 0 : std::ranges::count(bytes.substr(at + uint64_t{entry.length} * 4, entry.length), '\1'));
+    fault((labelled ? checked_labels(data.task, bytes, at, entry.length) : learnt) == entry.targets, "wrong number of targets");
     at += size;
     tokens += entry.length;
   }
@@ -78,6 +95,9 @@ std::shared_ptr<const Dataset::Impl> map_cache(const std::filesystem::path& file
     const Json notes = parse_json(bytes.substr(h.notes_at), "notes");
     data->files = notes.at("files").get<std::vector<std::string>>();
     for (const Json& report : notes.at("reports")) data->reports.push_back(report_from(report));
+    data->task.kind = static_cast<TaskKind>(h.task);
+    notes.at("labels").get_to(data->task.labels);
+    data->task.pooling = pooling_named(notes.at("pooling").get<std::string>());
   } catch (const Json::exception& e) {
     refuse("notes: {}", e.what());
   }

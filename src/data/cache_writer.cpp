@@ -34,8 +34,8 @@ Json to_json(const SourceReport& r) {
 
 }  // namespace
 
-CacheWriter::CacheWriter(const std::filesystem::path& file, uint64_t key, std::vector<SourceReport> sources)
-    : out_(file), key_(key), reports_(std::move(sources)) {
+CacheWriter::CacheWriter(const std::filesystem::path& file, uint64_t key, std::vector<SourceReport> sources, const Task& task)
+    : out_(file), task_(task), key_(key), reports_(std::move(sources)) {
   const CacheHeader none{};  // all zeros: written in earnest by finish()
   put({reinterpret_cast<const char*>(&none), sizeof none});
   content_ = Hash();
@@ -56,10 +56,12 @@ void CacheWriter::flush() {
 void CacheWriter::add(const SampleTokens& tokens, CacheEntry origin) {
   origin.offset = written_;
   origin.length = static_cast<uint32_t>(tokens.ids.size());
-  origin.targets = static_cast<uint32_t>(std::ranges::count(tokens.learn, 1));
+  origin.targets = static_cast<uint32_t>(target_count(tokens));
   entries_.push_back(origin);
+  const bool labelled = task_.kind != TaskKind::causal_lm;
   put(as_bytes(tokens.ids));
-  put(as_bytes(tokens.learn));
+  if (labelled) put(as_bytes(tokens.labels));
+  put(as_bytes(labelled ? tokens.types : tokens.learn));
   put(std::string((4 - written_ % 4) % 4, '\0'));
 }
 
@@ -96,11 +98,12 @@ void CacheWriter::finish(const std::vector<std::string>& files) {
   h.key = key_;
   h.content = content.value();
   h.samples = entries_.size();
+  h.task = static_cast<uint64_t>(task_.kind);
   put(std::string((8 - written_ % 8) % 8, '\0'));
   h.entries_at = written_;
   put(as_bytes(entries_));
   h.notes_at = written_;
-  Json notes{{"files", files}, {"reports", Json::array()}};
+  Json notes{{"files", files}, {"reports", Json::array()}, {"labels", task_.labels}, {"pooling", name_of(task_.pooling)}};
   for (const auto& report : reports_) notes["reports"].push_back(to_json(report));
   const std::string line = to_line(notes);
   h.notes_size = line.size();

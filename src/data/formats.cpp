@@ -1,6 +1,7 @@
 #include "graft/data/formats.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "graft/core/error.h"
 #include "graft/core/table.h"
@@ -16,7 +17,9 @@ const DataFormat sharegpt{"sharegpt", {"conversations"}, "", {"system", "tools"}
 const DataFormat alpaca{"alpaca", {"instruction"}, "output", {"input"}, read_alpaca_record};
 const DataFormat prompt_completion{"prompt_completion", {"prompt"}, "completion", {"tools"}, read_prompt_completion_record};
 const DataFormat text{"text", {"text"}, "", {}, read_text_record};
-const DataFormat* const table[] = {&messages, &sharegpt, &alpaca, &prompt_completion, &text};
+const DataFormat classification{"classification", {"text"}, "label", {"text_pair"}, read_classification_record, TaskKind::sequence_classification};
+const DataFormat token_classification{"token_classification", {"tokens"}, "tags", {}, read_token_classification_record, TaskKind::token_classification};
+const DataFormat* const table[] = {&messages, &sharegpt, &alpaca, &prompt_completion, &text, &classification, &token_classification};
 
 std::vector<std::string> fields_of(const DataFormat& format, Answer answer) {
   std::vector<std::string> fields = format.prompt;
@@ -52,6 +55,12 @@ std::string field_names(const Json& record) {
          field_names(record), known);
 }
 
+/// Whether a record of format a holds all that b needs, and more.
+bool says_more(const DataFormat& a, const DataFormat& b, Answer answer) {
+  const auto more = fields_of(a, answer), less = fields_of(b, answer);
+  return more.size() > less.size() && std::ranges::all_of(less, [&](const auto& name) { return std::ranges::find(more, name) != more.end(); });
+}
+
 }  // namespace
 
 std::span<const DataFormat* const> data_formats() { return table; }
@@ -82,13 +91,20 @@ std::string Fields::text(std::string_view name) const {
   return field.get<std::string>();
 }
 
-const DataFormat& detect_format(std::span<const Json> records, const std::map<std::string, std::string>& columns, Answer answer) {
-  std::vector<const DataFormat*> candidates(std::begin(table), std::end(table));
+bool serves(const DataFormat& format, const TaskKind* task) {
+  return task == nullptr || format.task == (*task == TaskKind::regression ? TaskKind::sequence_classification : *task);
+}
+
+const DataFormat& detect_format(std::span<const Json> records, const std::map<std::string, std::string>& columns, Answer answer, const TaskKind* task) {
+  std::vector<const DataFormat*> candidates;
+  std::ranges::copy_if(table, std::back_inserter(candidates), [&](const DataFormat* format) { return serves(*format, task); });
   for (const Json& record : records) {
     require(record.is_object(), "expected an object for each sample, got {}", record.type_name());
     std::erase_if(candidates, [&](const DataFormat* format) { return !could_be(*format, record, columns, answer); });
     if (candidates.empty()) refuse_unknown(record, answer);
   }
+  const auto all = candidates;
+  std::erase_if(candidates, [&](const DataFormat* less) { return std::ranges::any_of(all, [&](const DataFormat* more) { return says_more(*more, *less, answer); }); });
   if (candidates.size() == 1) return *candidates.front();
   std::vector<std::string> names;
   for (const DataFormat* format : candidates) names.emplace_back(format->name);

@@ -9,5 +9,7 @@ Sample read_sharegpt_record(const Fields& record);
 Sample read_alpaca_record(const Fields& record);
 Sample read_prompt_completion_record(const Fields& record);
 Sample read_text_record(const Fields& record);
+Sample read_classification_record(const Fields& record);         // label_layouts.cpp
+Sample read_token_classification_record(const Fields& record);
 
 }  // namespace graft

@@ -53,7 +53,7 @@ Prepared prepare_sample(const Record& record, const SourceInput& source, size_t 
     Sample sample = read_sample(record, source, file, Answer::needed);
     prepared.text_hash = sample_hash(sample);
     in_place(source.files[file], record, [&] {
-      prepared.tokens = encode_sample(std::move(sample), setting.options, setting.tokenizer, setting.chat);
+      prepared.tokens = encode_sample(std::move(sample), setting.options, setting.tokenizer, setting.chat, setting.task);
       check_ids(prepared.tokens, setting);
       fit_length(prepared, setting.options);
     });
@@ -61,8 +61,8 @@ Prepared prepare_sample(const Record& record, const SourceInput& source, size_t 
     prepared.fault = e.what();
     return prepared;
   }
-  const auto& learn = prepared.tokens.learn;
-  if (prepared.dropped.empty() && std::ranges::find(learn, 1) == learn.end())
+  prepared.truncated |= prepared.tokens.truncated;
+  if (prepared.dropped.empty() && target_count(prepared.tokens) == 0)
     prepared.dropped = prepared.truncated ? "nothing to learn after truncation" : "nothing to learn";
   return prepared;
 }
@@ -134,9 +134,9 @@ class Splitter {
 
 void make_cache(const std::vector<SourceInput>& sources, const PassSetting& setting, const SplitFiles& files, uint64_t key,
                 const std::stop_token& stop) {
-  CacheWriter rest(files.rest, key, empty_reports(sources));
+  CacheWriter rest(files.rest, key, empty_reports(sources), setting.task);
   std::optional<CacheWriter> held;
-  if (!files.held_out.empty()) held.emplace(files.held_out, key, empty_reports(sources));
+  if (!files.held_out.empty()) held.emplace(files.held_out, key, empty_reports(sources), setting.task);
   Splitter splitter(sources, setting.options.val_size, rest, held ? &*held : nullptr);
   SourceStream stream(sources);
   OrderedPass<RecordChunk, PreparedChunk> pass;

@@ -15,6 +15,7 @@ struct PassSetting {
   const Tokenizer& tokenizer;
   const ChatTemplate* chat;
   int64_t vocab_size;
+  const Task& task;
 };
 
 /// Where the samples go. Empty held_out: all to `rest`.

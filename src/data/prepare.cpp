@@ -10,7 +10,7 @@ namespace graft {
 
 namespace {
 
-constexpr uint64_t cache_version = 1;  // raised when the same inputs come to give other samples
+constexpr uint64_t cache_version = 2;  // raised when the same inputs come to give other samples
 
 void check_options(const DataOptions& options) {
   ErrorList errors;
@@ -34,7 +34,7 @@ void check_needs(const std::vector<SourceInput>& sources, const PassSetting& set
     if (source.chat && setting.chat == nullptr)
       errors.add("{}: format {} needs a chat template, and the model has none: set model.chat_template (chatml, or a file)", path,
                  source.format->name);
-    if (source.chat) continue;
+    if (source.chat || source.format->task != TaskKind::causal_lm) continue;
     if (setting.options.append_eos && !setting.tokenizer.eos())
       errors.add("{}: the tokenizer names no EOS token: set data.append_eos=false", path);
     if (setting.options.system) log.warn("data: {}: data.system is not used, these samples are plain text", path);
@@ -68,6 +68,8 @@ uint64_t cache_key(const std::vector<SourceInput>& sources, const PassSetting& s
   add_text(add_text(add_text(hash, options.train_on), options.overlong), options.system ? "system:" + *options.system : "");
   hash.add(static_cast<uint64_t>(options.max_length)).add(std::bit_cast<uint64_t>(options.val_size));
   hash.add(uint64_t{options.append_eos}).add(uint64_t{options.allow_special_tokens_in_content});
+  hash.add(static_cast<uint64_t>(setting.task.kind)).add(static_cast<uint64_t>(setting.task.pooling));
+  for (const auto& label : setting.task.labels) add_text(hash, label);
   add_sources(hash, sources, stop);
   return hash.value();
 }
@@ -139,12 +141,12 @@ void warn_of_overlap(const Dataset& train, const Dataset& val, const Log& log) {
 }  // namespace
 
 PreparedData prepare_data(const DataOptions& options, const Tokenizer& tokenizer, const ChatTemplate* chat, int64_t vocab_size,
-                          const std::filesystem::path& cache_folder, const Log& log, std::stop_token stop) {
+                          const std::filesystem::path& cache_folder, const Log& log, std::stop_token stop, const Task& task) {
   check_options(options);
-  const PassSetting setting{options, tokenizer, chat, vocab_size};
+  const PassSetting setting{options, tokenizer, chat, vocab_size, task};
   ErrorList errors;
-  const auto train_sources = open_sources(options.train, Answer::needed, errors);
-  const auto val_sources = open_sources(options.val, Answer::needed, errors);
+  const auto train_sources = open_sources(options.train, Answer::needed, errors, &task.kind);
+  const auto val_sources = open_sources(options.val, Answer::needed, errors, &task.kind);
   check_needs(train_sources, setting, log, errors);
   check_needs(val_sources, setting, log, errors);
   errors.raise("the data cannot be used:");

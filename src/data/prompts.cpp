@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "faults.h"
+#include "graft/data/labels.h"
 #include "graft/data/sample.h"
 #include "pass.h"
 #include "stream.h"
@@ -43,7 +44,19 @@ PromptSample chat_prompt(ChatSample sample, const DataOptions& options, const To
   return prompt;
 }
 
-PromptSample to_prompt(Sample sample, const DataOptions& options, const Tokenizer& tokenizer, const ChatTemplate* chat) {
+/// A classifier's text; what the label is called where the file says it.
+PromptSample labelled_prompt(const Sample& sample, const DataOptions& options, const Tokenizer& tokenizer, const Task& task) {
+  SampleTokens tokens = encode_sample(sample, options, tokenizer, nullptr, task);
+  require(tokens.ids.size() <= static_cast<size_t>(options.max_length), "{} tokens, more than data.max_length {}", tokens.ids.size(), options.max_length);
+  PromptSample prompt{.prompt = std::move(tokens.ids), .types = std::move(tokens.types), .labels = std::move(tokens.labels)};
+  if (const auto* text = std::get_if<LabelledText>(&sample)) prompt.reference = text->label.is_null() ? "" : label_name(text->label);
+  if (const auto* words = std::get_if<TaggedWords>(&sample))
+    for (const Json& tag : words->tags) prompt.reference += (prompt.reference.empty() ? "" : " ") + label_name(tag);
+  return prompt;
+}
+
+PromptSample to_prompt(Sample sample, const DataOptions& options, const Tokenizer& tokenizer, const ChatTemplate* chat, const Task& task) {
+  if (task.kind != TaskKind::causal_lm) return labelled_prompt(sample, options, tokenizer, task);
   if (auto* text = std::get_if<TextSample>(&sample)) return text_prompt(std::move(*text), options, tokenizer);
   return chat_prompt(std::move(std::get<ChatSample>(sample)), options, tokenizer, chat);
 }
@@ -51,9 +64,9 @@ PromptSample to_prompt(Sample sample, const DataOptions& options, const Tokenize
 }  // namespace
 
 std::vector<PromptSample> read_prompts(const std::vector<DataSource>& sources, const DataOptions& options,
-                                       const Tokenizer& tokenizer, const ChatTemplate* chat) {
+                                       const Tokenizer& tokenizer, const ChatTemplate* chat, const Task& task) {
   ErrorList errors;
-  const auto inputs = open_sources(sources, Answer::optional, errors);
+  const auto inputs = open_sources(sources, Answer::optional, errors, &task.kind);
   errors.raise("the data cannot be used:");
   SourceStream stream(inputs);
   std::vector<PromptSample> prompts;
@@ -67,7 +80,7 @@ std::vector<PromptSample> read_prompts(const std::vector<DataSource>& sources, c
       try {
         Sample sample = read_sample(record, source, chunk.file, Answer::optional);
         const auto& file = source.files[chunk.file];
-        result.prompts.push_back(in_place(file, record, [&] { return to_prompt(std::move(sample), options, tokenizer, chat); }));
+        result.prompts.push_back(in_place(file, record, [&] { return to_prompt(std::move(sample), options, tokenizer, chat, task); }));
         result.prompts.back().origin = fmt::format("{}:{}", file.string(), record.line);
       } catch (const Error& e) {
         result.faults.emplace_back(e.what());

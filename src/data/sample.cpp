@@ -36,7 +36,8 @@ SampleTokens encode_chat_sample(ChatSample sample, const DataOptions& options, c
             i, to_line(messages[i]["role"]));
   const std::vector<uint8_t> learnt = learnt_messages(sample, options.train_on);
   ChatTokens encoded = encode_conversation(sample.conversation, options, tokenizer, chat, false);
-  SampleTokens tokens{std::move(encoded.ids), {}};
+  SampleTokens tokens;
+  tokens.ids = std::move(encoded.ids);
   for (const int32_t message : encoded.assistant_message)
     tokens.learn.push_back(message < 0 ? options.train_on == "all" : learnt[static_cast<size_t>(message)]);
   for (size_t i = 0; i < messages.size(); ++i)
@@ -46,7 +47,8 @@ SampleTokens encode_chat_sample(ChatSample sample, const DataOptions& options, c
 
 SampleTokens encode_text_sample(const TextSample& sample, const DataOptions& options, const Tokenizer& tokenizer) {
   TextTokens encoded = encode_text(sample, options.append_eos, options, tokenizer);
-  SampleTokens tokens{std::move(encoded.ids), {}};
+  SampleTokens tokens;
+  tokens.ids = std::move(encoded.ids);
   const size_t first = options.train_on == "all" ? 0 : encoded.completion_begins;
   for (size_t i = 0; i < tokens.ids.size(); ++i) tokens.learn.push_back(i >= first);
   tokens.empty_answers = sample.completion->empty();
@@ -94,7 +96,9 @@ TextTokens encode_text(const TextSample& sample, bool end, const DataOptions& op
   return tokens;
 }
 
-SampleTokens encode_sample(Sample sample, const DataOptions& options, const Tokenizer& tokenizer, const ChatTemplate* chat) {
+SampleTokens encode_sample(Sample sample, const DataOptions& options, const Tokenizer& tokenizer, const ChatTemplate* chat, const Task& task) {
+  if (const auto* text = std::get_if<LabelledText>(&sample)) return encode_labelled(*text, options, tokenizer, task);
+  if (const auto* words = std::get_if<TaggedWords>(&sample)) return encode_labelled(*words, options, tokenizer, task);
   SampleTokens tokens;
   if (auto* conversation = std::get_if<ChatSample>(&sample)) {
     require(chat != nullptr, "a conversation needs a chat template, and the model has none: set model.chat_template");
@@ -104,6 +108,11 @@ SampleTokens encode_sample(Sample sample, const DataOptions& options, const Toke
   }
   if (!tokens.learn.empty()) tokens.learn[0] = 0;
   return tokens;
+}
+
+int64_t target_count(const SampleTokens& tokens) {
+  const auto labelled = [](int32_t label) { return label != no_label; };
+  return std::ranges::count(tokens.learn, 1) + std::ranges::count_if(tokens.labels, labelled);
 }
 
 void truncate(SampleTokens& tokens, size_t length) {
@@ -116,6 +125,10 @@ uint64_t sample_hash(const Sample& sample) {
   Hash hash;
   if (const auto* chat = std::get_if<ChatSample>(&sample)) {
     hash.add(to_line(chat->conversation.messages)).add(to_line(chat->conversation.tools));
+  } else if (const auto* labelled = std::get_if<LabelledText>(&sample)) {
+    hash.add(labelled->text).add(uint64_t{labelled->text.size()}).add(labelled->pair.value_or(""));
+  } else if (const auto* tagged = std::get_if<TaggedWords>(&sample)) {
+    for (const auto& word : tagged->words) hash.add(word).add(uint64_t{word.size()});
   } else {
     const auto& text = std::get<TextSample>(sample);
     hash.add(text.prompt.value_or("")).add(uint64_t{text.prompt.value_or("").size()}).add(text.completion.value_or(""));

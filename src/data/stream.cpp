@@ -33,7 +33,7 @@ std::vector<Json> first_records(const SourceInput& source) {
   return records;
 }
 
-SourceInput open_source(const DataSource& options, Answer answer) {
+SourceInput open_source(const DataSource& options, Answer answer, const TaskKind* task) {
   SourceInput source{options, source_files(options.path), nullptr, false};
   require(!options.limit || *options.limit > 0, "{}: limit must be at least 1", options.path);
   require(options.repeat > 0, "{}: repeat must be more than 0", options.path);
@@ -42,10 +42,13 @@ SourceInput open_source(const DataSource& options, Answer answer) {
   const std::vector<Json> records = first_records(source);
   if (records.empty() && source.format == nullptr) return source;
   try {
-    if (source.format == nullptr) source.format = &detect_format(records, options.columns, answer);
+    if (source.format == nullptr) source.format = &detect_format(records, options.columns, answer, task);
   } catch (const Error& e) {
     refuse("{}: {}", source.files.front().string(), e.what());
   }
+  if (!serves(*source.format, task))
+    refuse("{}: format {} is not for {}: set model.task, or another format", options.path, source.format->name, name_of(*task));
+  if (source.format->task != TaskKind::causal_lm) return source;
   const std::string_view name = source.format->name;
   const bool told = !records.empty() && records.front().is_object();
   const Json* prompt = told ? Fields(records.front(), options.columns).find("prompt") : nullptr;
@@ -55,9 +58,9 @@ SourceInput open_source(const DataSource& options, Answer answer) {
 
 }  // namespace
 
-std::vector<SourceInput> open_sources(const std::vector<DataSource>& sources, Answer answer, ErrorList& errors) {
+std::vector<SourceInput> open_sources(const std::vector<DataSource>& sources, Answer answer, ErrorList& errors, const TaskKind* task) {
   std::vector<SourceInput> inputs;
-  for (const DataSource& source : sources) errors.guard([&] { inputs.push_back(open_source(source, answer)); });
+  for (const DataSource& source : sources) errors.guard([&] { inputs.push_back(open_source(source, answer, task)); });
   return inputs;
 }
 

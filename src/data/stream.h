@@ -20,8 +20,8 @@ struct SourceInput {
   bool chat = false;
 };
 
-/// Finds files and formats; every source's fault goes to `errors`.
-std::vector<SourceInput> open_sources(const std::vector<DataSource>& sources, Answer answer, ErrorList& errors);
+/// Finds files and formats, of those that serve the task (null: any); every source's fault goes to `errors`.
+std::vector<SourceInput> open_sources(const std::vector<DataSource>& sources, Answer answer, ErrorList& errors, const TaskKind* task = nullptr);
 
 struct RecordChunk {
   size_t source = 0, file = 0;  // file: within the source

@@ -5,13 +5,13 @@
 namespace graft {
 namespace {
 
-std::shared_ptr<Transformer> build(const Json& config, TensorSource& source) {
+std::shared_ptr<Transformer> build(const Json& config, const Task& task, TensorSource& source) {
   ConfigReader reader(config);
   DecoderShape shape = llama_shape(reader);
   shape.qkv_bias = shape.output_bias = reader.boolean("attention_bias", false);
   shape.mlp_bias = reader.boolean("mlp_bias", false);
   reader.finish("llama");
-  return std::make_shared<Decoder>(shape, source);
+  return std::make_shared<Decoder>(shape, decoder_task(task), source);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
+#include "graft/models/stored_task.h"
 #include "graft/quant/quantized_weight.h"
 
 namespace graft {
@@ -32,10 +33,15 @@ class CheckingSource : public ShapesOnly {
     return ShapesOnly::take(name, shape);
   }
 
-  void finish(bool tied_head) {
-    if (tied_head) left_.erase("lm_head.weight");          // some writers store the shared tensor twice
+  /// Whether the file has it is told when it is read.
+  Tensor take_or(const std::string& name, const Tensor& fresh) override {
+    left_.erase(name);
+    return ShapesOnly::take(name, fresh.sizes());
+  }
+
+  void finish() {
     for (const auto& name : left_)
-      if (!name.ends_with("rotary_emb.inv_freq")) errors_.add("in the file, but the model has no such tensor: {}", name);
+      if (!may_be_left(name)) errors_.add("in the file, but the model has no such tensor: {}", name);
     errors_.raise(files_.where() + ": the weights do not fit the config:");
   }
 
@@ -53,6 +59,13 @@ class FilesSource : public TensorSource {
     if (stop_.stop_requested()) throw Stopped("stopped while loading the model; nothing was changed");
     return files_.read(name, options_.dtype).to(options_.device);
   }
+  Tensor take_or(const std::string& name, const Tensor& fresh) override {
+    if (files_.contains(name) && at::IntArrayRef(files_.shape(name)) == fresh.sizes()) return take(name, fresh.sizes());
+    drawn_.push_back(name);
+    return fresh.to(options_.dtype).to(options_.device);
+  }
+  /// What take_or did not find in the files.
+  const std::vector<std::string>& drawn() const { return drawn_; }
   std::shared_ptr<Weight> take_weight(const std::string& name, at::IntArrayRef shape) override {
     const auto scheme = storage_of(files_, options_.quantization, module_of(name));
     if (!scheme) return std::make_shared<DenseWeight>(take(name, shape));
@@ -65,6 +78,7 @@ class FilesSource : public TensorSource {
   const ModelFiles& files_;
   LoadOptions options_;
   std::stop_token stop_;
+  std::vector<std::string> drawn_;
 };
 
 class RandomSource : public TensorSource {
@@ -84,7 +98,7 @@ class RandomSource : public TensorSource {
  private:
   Tensor values(const std::string& name, at::IntArrayRef shape) {
     const auto options = at::TensorOptions(at::kFloat).device(options_.device);
-    if (name.find("norm") != std::string::npos) return at::ones(shape, options);
+    if (name.ends_with("norm.weight") || name.ends_with("Norm.weight")) return at::ones(shape, options);
     return at::empty(shape, options).normal_(0, 0.02, generator_);
   }
   LoadOptions options_;
@@ -93,16 +107,16 @@ class RandomSource : public TensorSource {
 
 }  // namespace
 
-std::shared_ptr<Transformer> outline_model(const ModelFiles& files) {
+std::shared_ptr<Transformer> outline_model(const ModelFiles& files, const Task& task) {
   CheckingSource source(files);
-  auto outline = family_of(files.config()).build(files.config(), source);
-  source.finish(outline->tied_head());
+  auto outline = family_of(files.config()).build(files.config(), task, source);
+  source.finish();
   return outline;
 }
 
-std::shared_ptr<Transformer> outline_model(const Json& config) {
+std::shared_ptr<Transformer> outline_model(const Json& config, const Task& task) {
   ShapesOnly source;
-  return family_of(config).build(config, source);
+  return family_of(config).build(config, task, source);
 }
 
 std::string module_of(const std::string& tensor) { return tensor.substr(0, tensor.rfind('.')); }
@@ -121,20 +135,21 @@ std::shared_ptr<Transformer> load_model(const ModelFiles& files, const LoadOptio
   at::NoGradGuard no_grad;
   scheme_of(options.quantization);   // refused here, not half way
   const Family& family = family_of(files.config());
-  outline_model(files);   // checks everything before the first weight is read
+  outline_model(files, options.task);   // checks everything before the first weight is read
   FilesSource source(files, options, std::move(stop));
-  auto model = family.build(files.config(), source);
+  auto model = family.build(files.config(), options.task, source);
   std::string storage;
   if (const auto scheme = storage_of(files, options.quantization, model->first_site(SiteKind::linear)->path())) storage = fmt::format(", base kept as {}", describe(*scheme));
   log.info("loaded {} ({}): {} layers of {}, vocabulary {}, {} on {}{}", files.where(), family.name, model->layers(), model->hidden_size(),
            model->vocab_size(), dtype_to_name(options.dtype), options.device.str(), storage);
+  if (!source.drawn().empty()) log.info("not in {}, so they start at random (seed {}): {}", files.where(), options.task.seed, fmt::join(source.drawn(), ", "));
   return model;
 }
 
 std::shared_ptr<Transformer> random_model(const Json& config, const LoadOptions& options, uint64_t seed) {
   at::NoGradGuard no_grad;
   RandomSource source(options, seed);
-  return family_of(config).build(config, source);
+  return family_of(config).build(config, options.task, source);
 }
 
 }  // namespace graft

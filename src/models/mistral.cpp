@@ -5,12 +5,12 @@
 namespace graft {
 namespace {
 
-std::shared_ptr<Transformer> build(const Json& config, TensorSource& source) {
+std::shared_ptr<Transformer> build(const Json& config, const Task& task, TensorSource& source) {
   ConfigReader reader(config);
   DecoderShape shape = llama_shape(reader);
   reader.expect("sliding_window", {});
   reader.finish("mistral");
-  return std::make_shared<Decoder>(shape, source);
+  return std::make_shared<Decoder>(shape, decoder_task(task), source);
 }
 
 }  // namespace

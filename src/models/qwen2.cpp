@@ -6,14 +6,14 @@ namespace graft {
 
 namespace {
 
-std::shared_ptr<Transformer> build(const Json& config, TensorSource& source) {
+std::shared_ptr<Transformer> build(const Json& config, const Task& task, TensorSource& source) {
   ConfigReader reader(config);
   DecoderShape shape = llama_shape(reader);
   shape.qkv_bias = true;
   refuse_sliding_window(reader);
   expect_full_attention(reader, shape.layers);
   reader.finish("qwen2");
-  return std::make_shared<Decoder>(shape, source);
+  return std::make_shared<Decoder>(shape, decoder_task(task), source);
 }
 
 }  // namespace

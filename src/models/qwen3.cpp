@@ -5,7 +5,7 @@
 namespace graft {
 namespace {
 
-std::shared_ptr<Transformer> build(const Json& config, TensorSource& source) {
+std::shared_ptr<Transformer> build(const Json& config, const Task& task, TensorSource& source) {
   ConfigReader reader(config);
   DecoderShape shape = llama_shape(reader);
   if (!config.contains("head_dim") || config["head_dim"].is_null()) shape.head_dim = 128;   // the family's default, not hidden / heads
@@ -14,7 +14,7 @@ std::shared_ptr<Transformer> build(const Json& config, TensorSource& source) {
   refuse_sliding_window(reader);
   expect_full_attention(reader, shape.layers);
   reader.finish("qwen3");
-  return std::make_shared<Decoder>(shape, source);
+  return std::make_shared<Decoder>(shape, decoder_task(task), source);
 }
 
 }  // namespace

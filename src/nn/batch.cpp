@@ -37,6 +37,9 @@ HostBatch with_virtual_tokens(const HostBatch& host, const VirtualTokens& tokens
   HostBatch out = host;
   out.columns = host.columns + tokens.slots;
   for (auto* list : {&out.ids, &out.positions, &out.segments, &out.types, &out.targets}) list->clear();
+  out.values.clear();
+  // A text's label stays at the row's first column, whatever lies there.
+  const bool first = host.pooling == Pooling::cls || host.pooling == Pooling::mean;
   for (int64_t row = 0; row < host.rows; ++row) {
     const auto begin = static_cast<size_t>(row * host.columns);
     for (int64_t slot = 0; slot < tokens.slots; ++slot) {
@@ -47,7 +50,16 @@ HostBatch with_virtual_tokens(const HostBatch& host, const VirtualTokens& tokens
     const auto append = [&](std::vector<int64_t>& to, const std::vector<int64_t>& from) {
       if (!from.empty()) to.insert(to.end(), from.begin() + static_cast<int64_t>(begin), from.begin() + static_cast<int64_t>(begin) + host.columns);
     };
+    if (!host.values.empty()) {
+      out.values.insert(out.values.end(), static_cast<size_t>(tokens.slots), 0.0f);
+      out.values.insert(out.values.end(), host.values.begin() + static_cast<int64_t>(begin), host.values.begin() + static_cast<int64_t>(begin) + host.columns);
+    }
+    const size_t row_begin = out.targets.size() - (host.targets.empty() ? 0 : static_cast<size_t>(tokens.slots));
     append(out.ids, host.ids), append(out.segments, host.segments), append(out.types, host.types), append(out.targets, host.targets);
+    if (first && tokens.slots > 0 && !host.targets.empty()) {
+      std::swap(out.targets[row_begin], out.targets[row_begin + static_cast<size_t>(tokens.slots)]);
+      if (!out.values.empty()) std::swap(out.values[row_begin], out.values[row_begin + static_cast<size_t>(tokens.slots)]);
+    }
     for (int64_t t = 0; t < host.columns; ++t) out.positions.push_back(host.positions[begin + static_cast<size_t>(t)] + tokens.count());
   }
   out.token_count += host.rows * tokens.slots;

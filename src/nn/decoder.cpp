@@ -94,7 +94,7 @@ std::vector<Site*> DecoderLayer::sites() const {
   return sites;
 }
 
-Decoder::Decoder(const DecoderShape& shape, TensorSource& source) : shape_(shape) {
+Decoder::Decoder(const DecoderShape& shape, const Task& task, TensorSource& source) : shape_(shape), task_(task) {
   embed_ = register_module("embed_tokens", std::make_shared<Embedding>(source, "model.embed_tokens", shape.vocab_size, shape.hidden_size));
   sites_.push_back(embed_.get());
   for (int64_t i = 0; i < shape.layers; ++i) {
@@ -103,11 +103,23 @@ Decoder::Decoder(const DecoderShape& shape, TensorSource& source) : shape_(shape
     append(sites_, layers_.back()->sites());
   }
   norm_ = register_module("norm", std::make_shared<RmsNorm>(source, "model.norm", shape.hidden_size, shape.norm_eps));
-  head_ = shape.tied_head ? std::make_shared<Linear>("lm_head", embed_->shared_weight())
-                          : std::make_shared<Linear>(source, "lm_head", shape.hidden_size, shape.vocab_size, false, Role::head);
-  register_module("lm_head", head_);
-  append(sites_, {norm_.get(), head_.get()});
+  sites_.push_back(norm_.get());
+  make_head(source);
   frequencies_ = register_buffer("frequencies", rope_frequencies(shape.rope, shape.head_dim).to(embed_->weight()->device()));
+}
+
+void Decoder::make_head(TensorSource& source) {
+  if (task_.kind == TaskKind::causal_lm) {
+    head_ = shape_.tied_head ? std::make_shared<Linear>("lm_head", embed_->shared_weight())
+                             : std::make_shared<Linear>(source, "lm_head", shape_.hidden_size, shape_.vocab_size, false, Role::head);
+    register_module("lm_head", head_);
+    sites_.push_back(head_.get());
+    return;
+  }
+  const bool by_token = task_.kind == TaskKind::token_classification;   // transformers gives this one dropout and a bias
+  task_head_ = register_module("score", std::make_shared<TaskHead>(source, HeadShape{"", "score", by_token, by_token ? shape_.classifier_dropout : 0, false},
+                                                                   shape_.hidden_size, task_.outputs(), task_.seed));
+  append(sites_, task_head_->sites());
 }
 
 /// Notes who and where this batch's keys are, behind what the cache holds, and says what its queries see.
@@ -131,10 +143,11 @@ Tensor Decoder::hidden(const Batch& given, Cache* cache) {
                              : layer.forward(x, batch, cache, i);
   }
   if (cache) cache->length = batch.mask.allowed.size(3);   // the prefix counted
-  return norm_->forward(x, batch);
+  return pooled(norm_->forward(x, batch), task_, batch);
 }
 
 Tensor Decoder::predict(const Tensor& hidden, const Batch& batch) {
+  if (task_head_) return task_head_->forward(hidden, batch);
   if (shape_.tied_head && !head_->adapter(batch.adapter))
     if (const auto words = embed_->adapter(batch.adapter))
       if (const Tensor tied = words->predict_tied(hidden, *head_); tied.defined()) return tied;
@@ -145,7 +158,7 @@ std::string Decoder::describe() const {
   const DecoderShape& s = shape_;
   return fmt::format("{} layers of {} (feed-forward {}), {} heads, {} key/value heads of {}, vocabulary {}, {} positions, RoPE {} (theta {}), {} head", s.layers,
                      s.hidden_size, s.intermediate_size, s.heads, s.kv_heads, s.head_dim, s.vocab_size, s.max_positions, s.rope.type, s.rope.theta,
-                     s.tied_head ? "tied" : "own");
+                     !head_ ? name_of(task_.kind) : std::string_view(s.tied_head ? "tied" : "own"));
 }
 
 Cache Decoder::new_cache(int64_t rows, int64_t capacity) const {

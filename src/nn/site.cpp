@@ -3,12 +3,8 @@
 #include "graft/core/error.h"
 
 namespace graft {
-namespace {
 
-
-}  // namespace
-
-Tensor Frozen::operator()(const Tensor& x) const { return residual.defined() ? site.frozen(x, residual) : site.frozen(x); }
+Tensor Frozen::operator()(const Tensor& x) const { return residual.defined() ? site.frozen(x, residual, *batch) : site.frozen(x); }
 Tensor Frozen::linear(const Tensor& x) const { return site.frozen_linear(x); }
 
 void Site::seat(const std::string& name, std::shared_ptr<Adapter> adapter) {
@@ -22,7 +18,7 @@ std::shared_ptr<Adapter> Site::adapter(const std::string& name) const {
 }
 
 Tensor Site::run_one(const Tensor& x, const Batch& batch, const Tensor& residual) const {
-  const Frozen base{*this, residual};
+  const Frozen base{*this, residual, &batch};
   const auto it = adapters_.find(batch.adapter);
   return it == adapters_.end() ? base(x) : it->second->forward(x, base, batch);
 }
@@ -33,7 +29,7 @@ Tensor Site::run(const Tensor& x, const Batch& batch, const Tensor& residual) co
   for (const Batch& part : *batch.parts)
     if (const auto it = adapters_.find(part.adapter); it != adapters_.end()) adapters.push_back(it->second.get());
   if (adapters.size() == batch.parts->size())
-    if (const auto together = adapters.front()->forward_parts(x, adapters, Frozen{*this, residual}, batch)) return *together;
+    if (const auto together = adapters.front()->forward_parts(x, adapters, Frozen{*this, residual, &batch}, batch)) return *together;
   std::vector<Tensor> rows;
   int64_t begin = 0;
   for (const Batch& part : *batch.parts) {

@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
+#include <limits>
+
 namespace graft {
 
 Tensor visible(const Tensor& query_segments, const Tensor& query_positions, const Tensor& key_segments, const Tensor& key_positions) {
@@ -28,6 +31,14 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
   }
   const std::optional<Tensor> allowed = mask.allowed.defined() ? std::optional<Tensor>(mask.allowed) : std::nullopt;
   const Tensor out = at::scaled_dot_product_attention(queries, keys, values, allowed, 0.0, mask.causal && !allowed, std::nullopt, grouped);
+  return out.transpose(1, 2).reshape({q.size(0), q.size(1), q.size(2) * q.size(3)});
+}
+
+Tensor attention_text(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& allowed, const std::function<Tensor(const Tensor&)>& on_weights) {
+  const double scale = 1 / std::sqrt(static_cast<double>(q.size(3)));
+  const Tensor scores = at::matmul(q.transpose(1, 2) * scale, k.permute({0, 2, 3, 1}));   // [batch, heads, queries, keys]
+  const Tensor weights = at::softmax(scores.masked_fill(allowed.logical_not(), -std::numeric_limits<double>::infinity()), -1);
+  const Tensor out = at::matmul(on_weights(weights), v.transpose(1, 2));
   return out.transpose(1, 2).reshape({q.size(0), q.size(1), q.size(2) * q.size(3)});
 }
 

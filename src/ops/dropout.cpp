@@ -50,6 +50,7 @@ class Dropout : public torch::autograd::Function<Dropout> {
 Tensor dropout(const Tensor& x, double p, kernels::DropoutKey key, const Tensor& segments, const Tensor& positions) {
   check(p >= 0 && p < 1, "dropout {}: expected a share in [0, 1)", p);
   if (p == 0) return x;
+  if (x.scalar_type() == at::kDouble) return x * dropout(at::ones_like(x, at::kFloat), p, key, segments, positions).to(at::kDouble);
   return Dropout::apply(x, p, static_cast<int64_t>(key.seed), static_cast<int64_t>(key.site), static_cast<int64_t>(key.step),
                         segments.contiguous(), positions.contiguous());
 }

@@ -108,7 +108,8 @@ Json config_of(const Transformer& model, const std::string& name, const AdapterO
     return config;
   }
   add_modules(config, model, name, options);
-  config["task_type"] = const_cast<Transformer&>(model).vocabulary_head() ? "CAUSAL_LM" : "SEQ_CLS";
+  const TaskKind kind = model.task().kind;
+  config["task_type"] = kind == TaskKind::causal_lm ? "CAUSAL_LM" : kind == TaskKind::token_classification ? "TOKEN_CLS" : "SEQ_CLS";
   for (const char* key : {"auto_mapping", "revision"}) config[key] = nullptr;
   config["base_model_name_or_path"] = base_model, config["inference_mode"] = true;
   return config;

@@ -52,7 +52,7 @@ void check_entries(const Transformer& model, const std::vector<std::string>& nam
   errors.raise("the adapter does not fit the model:");
 }
 
-bool is_saved_head(const Transformer& model, const Site& site) { return site.role() == Role::head && !const_cast<Transformer&>(model).vocabulary_head(); }
+bool is_saved_head(const Transformer& model, const Site& site) { return site.role() == Role::head && model.task().kind != TaskKind::causal_lm; }
 
 }  // namespace
 

@@ -24,6 +24,10 @@ void MetricsWriter::on_eval(const EvalReport& r) {
   Json line = {{"step", r.step}, {"eval_loss", r.loss}, {"perplexity", r.perplexity}, {"token_accuracy", r.token_accuracy},
                {"samples", r.samples}, {"targets", r.targets}, {"best", r.best}, {"seconds", r.seconds}};
   if (r.label_accuracy >= 0) line["accuracy"] = r.label_accuracy, line["labels"] = r.labels;
+  if (!r.metrics.empty()) {
+    line.erase("perplexity"), line.erase("token_accuracy");   // of a language
+    for (const auto& [name, value] : r.metrics) line[name] = value;
+  }
   out_ << to_line(line) << std::endl;
   next_.on_eval(r);
 }

@@ -46,7 +46,9 @@ void ProgressLine::on_step(const StepReport& r) {
 
 void ProgressLine::on_eval(const EvalReport& r) {
   clear();
-  fmt::print(out_, "step {}  held-out loss {:.4f}  perplexity {:.3f}  token accuracy {:.2f} %", r.step, r.loss, r.perplexity, 100 * r.token_accuracy);
+  fmt::print(out_, "step {}  held-out loss {:.4f}", r.step, r.loss);
+  if (r.metrics.empty()) fmt::print(out_, "  perplexity {:.3f}  token accuracy {:.2f} %", r.perplexity, 100 * r.token_accuracy);
+  for (const auto& [name, value] : r.metrics) fmt::print(out_, "  {} {:.4f}", name, value);
   if (r.label_accuracy >= 0) fmt::print(out_, "  accuracy {:.2f} % ({} labels)", 100 * r.label_accuracy, r.labels);
   fmt::print(out_, "  {} samples in {}{}\n", r.samples, duration(r.seconds), r.best ? "  best so far" : "");
   std::fflush(out_);

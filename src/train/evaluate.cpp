@@ -11,6 +11,7 @@
 #include "graft/core/error.h"
 #include "graft/data/batches.h"
 #include "graft/ops/linear_cross_entropy.h"
+#include "graft/train/classify.h"
 
 namespace graft {
 namespace {
@@ -104,6 +105,7 @@ Tensor score_rows(Transformer& model, const std::string& adapter, const std::vec
 }  // namespace
 
 EvalReport evaluate_loss(Transformer& model, const std::string& adapter, const Dataset& data, int64_t batch_size, std::stop_token stop) {
+  if (model.task().kind != TaskKind::causal_lm) return evaluate_labels(model, adapter, data, batch_size, std::move(stop));
   at::NoGradGuard no_grad;
   const auto start = std::chrono::steady_clock::now();
   EvalReport report;

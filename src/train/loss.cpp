@@ -8,11 +8,20 @@
 namespace graft {
 namespace {
 
+/// sum of (prediction - value)^2 * scale over the picked states of a regression.
+Tensor squared_error(Transformer& model, const Tensor& rows, const Batch& picked, const Tensor& values, double scale) {
+  const Tensor prediction = model.predict(rows, picked).squeeze(-1);
+  const at::ScalarType wide = prediction.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  return (prediction.to(wide) - values.to(wide)).square().sum() * scale;
+}
+
 /// hidden: the states of `batch`. Those without a target never reach the head.
 Tensor loss_of(Transformer& model, const Tensor& hidden, const Batch& batch, const HostBatch& host, double scale) {
   const Tensor targets = at::tensor(host.targets, at::kLong).to(model.device());
   const Tensor labelled = targets.ne(-100).nonzero().squeeze(1);
   const Tensor rows = hidden.flatten(0, 1).index_select(0, labelled);
+  if (model.task().kind == TaskKind::regression)
+    return squared_error(model, rows, tokens_of(batch, labelled), at::tensor(host.values).to(model.device()).index_select(0, labelled), scale);
   const Tensor labels = targets.index_select(0, labelled);
   if (const Weight* head = model.frozen_head(batch.adapter)) return linear_cross_entropy(rows, frozen_head(*head), labels, scale);
   const auto head = [&model, batch, labelled](const Tensor& h, int64_t begin) {

@@ -26,6 +26,14 @@ Schedule make_schedule(const TrainOptions& options, int64_t total) {
   return {options.lr_scheduler, warmup, total};
 }
 
+/// What decides which evaluation is best.
+double smaller_is_better(const EvalReport& report, const std::string& metric) {
+  if (metric == "loss") return report.loss;
+  if (const auto it = report.metrics.find(metric); it != report.metrics.end()) return -it->second;
+  check(metric == "accuracy", "eval.metric: this evaluation has no {}", metric);
+  return -(report.label_accuracy >= 0 ? report.label_accuracy : report.token_accuracy);
+}
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -99,9 +107,7 @@ bool Trainer::evaluate(Observer& observer) {
     throw;
   }
   report.step = state_.step;
-  const bool by_accuracy = setup_.eval.metric == "accuracy";
-  const double accuracy = report.label_accuracy >= 0 ? report.label_accuracy : report.token_accuracy;
-  const double metric = by_accuracy ? -accuracy : report.loss;   // smaller is better
+  const double metric = smaller_is_better(report, setup_.eval.metric);
   report.best = std::isfinite(metric) && (!state_.best || metric < *state_.best);
   if (report.best) state_.best = metric, state_.best_step = state_.step;
   state_.worse_evals = report.best ? 0 : state_.worse_evals + 1;

@@ -19,7 +19,7 @@ inline std::vector<Case> cases() {
   for (const Family* family : families())
     for (const MethodRow* method : methods())
       for (const auto format : format_names())
-        if (family->name == "llama" || format == "none" || format == "nf4")
+        if (family->name == "llama" || family->name == "bert" || format == "none" || (format == "nf4" && family->name != "roberta"))
           all.push_back({std::string(family->name), std::string(method->name), std::string(format)});
   return all;
 }
@@ -29,7 +29,7 @@ class Contract : public ::testing::TestWithParam<Case> {
   void SetUp() override {
     if (GetParam().method == "loftq" && GetParam().format == "none") GTEST_SKIP() << "LoftQ is for quantised bases (RefusesADenseBase)";
   }
-  std::shared_ptr<Transformer> model(at::ScalarType dtype = at::kFloat) const { return random_model(tiny_config(GetParam().family), {test_device(), dtype, quantization()}, 5); }
+  std::shared_ptr<Transformer> model(at::ScalarType dtype = at::kFloat) const { return random_model(tiny_config(GetParam().family), {test_device(), dtype, quantization(), tiny_task(GetParam().family)}, 5); }
   QuantizationOptions quantization() const {
     QuantizationOptions quantization;
     quantization.format = GetParam().format;
@@ -49,7 +49,7 @@ class Contract : public ::testing::TestWithParam<Case> {
   }
   GraftSetting setting() const {
     GraftSetting setting{.seed = 1};
-    const std::shared_ptr<Transformer> dense = random_model(tiny_config(GetParam().family), {}, 5);
+    const std::shared_ptr<Transformer> dense = random_model(tiny_config(GetParam().family), {.task = tiny_task(GetParam().family)}, 5);
     setting.original = [dense](const std::string& tensor) { return dense->find_site(module_of(tensor))->values().weight; };
     return setting;
   }

@@ -53,11 +53,14 @@ inline Tokenizer byte_tokenizer(Adds adds = Adds::nothing, bool has_eos = true) 
   if (adds != Adds::nothing) single.push_back(special("<s>"));
   single.push_back({{"Sequence", {{"id", "A"}, {"type_id", 0}}}});
   if (adds == Adds::bos_and_eos) single.push_back(special("</s>"));
+  const auto text = [](const char* name, int type) { return Json{{"Sequence", {{"id", name}, {"type_id", type}}}}; };
+  const auto typed = [](const char* token, int type) { return Json{{"SpecialToken", {{"id", token}, {"type_id", type}}}}; };
+  const Json pair{typed("<s>", 0), text("A", 0), typed("</s>", 0), text("B", 1), typed("</s>", 1)};
   Json post = nullptr;
   if (adds != Adds::nothing)
     post = {{"type", "TemplateProcessing"},
             {"single", single},
-            {"pair", Json::array()},
+            {"pair", pair},
             {"special_tokens", {{"<s>", declared("<s>", bos)}, {"</s>", declared("</s>", eos)}}}};
   const Json level{{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}};
   const Json file{{"version", "1.0"},
@@ -120,15 +123,15 @@ class DataTest : public testing::Test {
     return options;
   }
 
-  PreparedData prepare(const DataOptions& options, int64_t vocab_size = vocab) {
+  PreparedData prepare(const DataOptions& options, int64_t vocab_size = vocab, const Task& task = {}) {
     const Log log([this](LogLevel, const std::string& line) { logged_ += line + "\n"; });
-    return prepare_data(options, tokenizer_, chat_ ? &*chat_ : nullptr, vocab_size, folder_ / "cache", log);
+    return prepare_data(options, tokenizer_, chat_ ? &*chat_ : nullptr, vocab_size, folder_ / "cache", log, {}, task);
   }
 
   /// The text of the error that preparing must end in.
-  std::string refusal(const DataOptions& options, int64_t vocab_size = vocab) {
+  std::string refusal(const DataOptions& options, int64_t vocab_size = vocab, const Task& task = {}) {
     try {
-      prepare(options, vocab_size);
+      prepare(options, vocab_size, task);
     } catch (const RequestError& e) {
       return e.what();
     }

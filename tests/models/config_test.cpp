@@ -36,6 +36,11 @@ TEST(Config, WhatGraftDoesNotDoIsNamed) {
   EXPECT_NE(with("llama", "hidden_act", "gelu").find("hidden_act"), std::string::npos);
   EXPECT_NE(with("llama", "residual_multiplier", 0.22).find("residual_multiplier"), std::string::npos);
   EXPECT_NE(with("llama", "hidden_size", "many").find("hidden_size"), std::string::npos);
+  EXPECT_NE(with("bert", "position_embedding_type", "relative_key").find("position_embedding_type"), std::string::npos);
+  EXPECT_NE(with("bert", "is_decoder", true).find("is_decoder"), std::string::npos);
+  EXPECT_NE(with("roberta", "add_cross_attention", true).find("add_cross_attention"), std::string::npos);
+  EXPECT_NE(with("bert", "hidden_act", "silu").find("gelu_new"), std::string::npos);
+  EXPECT_NE(with("roberta", "embedding_size", 16).find("embedding_size"), std::string::npos);
   EXPECT_EQ(with("qwen2", "sliding_window", 4096), "");   // switched off by use_sliding_window
 }
 

@@ -1,5 +1,6 @@
 // What the oracles compare: a model's logits (GRAFT_DUMP_DTYPE, else fp32) and greedy tokens in fp32, and losses of given batches.
 //   model_dump logits MODEL ids.json out.safetensors [ADAPTER]     tensors logits_0, logits_1, ...: [time, vocab]
+//   model_dump hidden MODEL ids.json out.safetensors               tensors hidden_0, hidden_1, ...: [time, dim], before any head
 //   model_dump greedy MODEL ids.json COUNT out.json [ADAPTER]
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -24,7 +25,7 @@ std::string seat(Transformer& model, const char* folder) {
   return "default";
 }
 
-void dump_logits(const std::string& path, const std::string& ids_file, const std::string& out, const char* adapter) {
+void dump_states(const std::string& verb, const std::string& path, const std::string& ids_file, const std::string& out, const char* adapter) {
   at::NoGradGuard no_grad;
   const char* dtype = std::getenv("GRAFT_DUMP_DTYPE");
   const auto model = load_model(*open_model_files(path), {at::kCPU, dtype_from_name(dtype ? dtype : "fp32", at::kCPU), {}});
@@ -36,7 +37,7 @@ void dump_logits(const std::string& path, const std::string& ids_file, const std
     batch.ids = at::tensor(std::vector<int64_t>(ids.begin(), ids.end()), at::kLong).unsqueeze(0);
     batch.positions = at::arange(batch.ids.size(1), at::kLong).unsqueeze(0);
     batch.segments = at::zeros_like(batch.ids);
-    tensors[fmt::format("logits_{}", tensors.size())] = logits(*model, batch)[0];
+    tensors[fmt::format("{}_{}", verb, tensors.size())] = (verb == "logits" ? logits(*model, batch) : model->hidden(batch))[0].contiguous();
   }
   save_tensors(out, tensors);
 }
@@ -56,9 +57,9 @@ void dump_greedy(const std::string& path, const std::string& ids_file, int64_t c
 int main(int argc, char** argv) {
   try {
     const std::string verb = argc > 1 ? argv[1] : "";
-    if (verb == "logits" && argc >= 5) return dump_logits(argv[2], argv[3], argv[4], argc > 5 ? argv[5] : nullptr), 0;
+    if ((verb == "logits" || verb == "hidden") && argc >= 5) return dump_states(verb, argv[2], argv[3], argv[4], argc > 5 ? argv[5] : nullptr), 0;
     if (verb == "greedy" && argc >= 6) return dump_greedy(argv[2], argv[3], std::atoll(argv[4]), argv[5], argc > 6 ? argv[6] : nullptr), 0;
-    fmt::print(stderr, "usage: model_dump logits|greedy ...\n");
+    fmt::print(stderr, "usage: model_dump logits|hidden|greedy ...\n");
     return 2;
   } catch (const std::exception& e) {
     fmt::print(stderr, "{}\n", e.what());

@@ -21,11 +21,23 @@ inline at::Device test_device() {
   return device_from_name(name ? name : "cpu");
 }
 
+inline bool is_encoder(const std::string& family) { return family == "bert" || family == "roberta"; }
+
 /// hidden 48, 6 query and 2 key/value heads, 2 layers, vocabulary 97. (At 4/2 heads a fault in grouped heads hides.)
 inline Json tiny_config(const std::string& family) {
   Json config = {{"model_type", family}, {"vocab_size", 97}, {"hidden_size", 48}, {"intermediate_size", 40}, {"num_hidden_layers", 2},
-                 {"num_attention_heads", 6}, {"num_key_value_heads", 2}, {"head_dim", 8}, {"max_position_embeddings", 256}, {"rms_norm_eps", 1e-5}};
+                 {"num_attention_heads", 6}, {"max_position_embeddings", 256}};
+  if (is_encoder(family))
+    config.update({{"type_vocab_size", 2}, {"hidden_dropout_prob", 0.0}, {"attention_probs_dropout_prob", 0.0}});
+  else
+    config.update({{"num_key_value_heads", 2}, {"head_dim", 8}, {"rms_norm_eps", 1e-5}});
   return config;
+}
+
+/// What a family's model is for by default: the next token, or (encoders) one of three classes.
+inline Task tiny_task(const std::string& family) {
+  if (!is_encoder(family)) return {};
+  return {TaskKind::sequence_classification, {"a", "b", "c"}, Pooling::automatic, 3};
 }
 
 /// Rows of random ids of the given lengths, right-padded.

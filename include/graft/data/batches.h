@@ -16,7 +16,9 @@ struct HostBatch {
   std::vector<int64_t> positions;  // of each token in its sample; padding goes on counting
   std::vector<int64_t> segments;   // which sample of the run's order a token belongs to (unique over epochs); padding: -1
   std::vector<int64_t> types;      // 1 in the second text of a pair; empty: no sample has one
-  std::vector<int64_t> targets;    // the id to predict at each token (the sample's next one), or -100
+  std::vector<int64_t> targets;    // the id to predict at each token (the sample's next one, or a class), or -100; a regression: 0 or -100
+  std::vector<float> values;       // a regression's targets, at the same places; else empty
+  Pooling pooling = Pooling::automatic;   // of texts' labels: cls and mean stand at a row's first column, whatever lies there
   std::vector<int64_t> samples;    // indices into the dataset, one a row
   int64_t target_count = 0;        // targets that are not -100
   int64_t token_count = 0;         // real tokens
@@ -59,7 +61,9 @@ class Batches {
 
 /// Batches of at most `rows` samples in order of length, for evaluation: every sample once.
 std::vector<std::vector<int64_t>> evaluation_batches(const Dataset& dataset, int64_t rows);
-/// Lays samples out as a right-padded batch; `first_segment` numbers the first row's segment.
+/// Lays samples out as a right-padded batch; `first_segment` numbers the first row's segment. Where a text's label stands, the task says.
+HostBatch make_batch(std::span<const SampleView> samples, const Task& task, int64_t first_segment);
+/// The same of a dataset's samples, by their indices.
 HostBatch make_batch(const Dataset& dataset, std::span<const int64_t> samples, int64_t first_segment);
 
 }  // namespace graft

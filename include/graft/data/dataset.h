@@ -15,6 +15,7 @@
 
 #include "graft/config/visit.h"
 #include "graft/core/log.h"
+#include "graft/data/task.h"
 #include "graft/text/chat_template.h"
 #include "graft/text/tokenizer.h"
 
@@ -22,13 +23,13 @@ namespace graft {
 
 struct DataSource {
   std::string path;                             // a file or a glob
-  std::string format = "auto";                  // messages | sharegpt | alpaca | prompt_completion | text
+  std::string format = "auto";                  // of the table in formats.cpp
   std::map<std::string, std::string> columns;   // our field name -> the file's, for other column names
   std::optional<int64_t> limit;
   double repeat = 1;
   void visit(auto& v) {
     v("path", path, "a .jsonl, .jsonl.gz or .json file, or a glob");
-    v("format", format, "layout of a sample", {"auto", "messages", "sharegpt", "alpaca", "prompt_completion", "text"});
+    v("format", format, "layout of a sample", {"auto", "messages", "sharegpt", "alpaca", "prompt_completion", "text", "classification", "token_classification"});
     v("columns", columns, "graft's field name: the file's column, where they differ");
     v("limit", limit, "read at most so many samples", AtLeast(1));
     v("repeat", repeat, "how often each sample is seen in an epoch; 0.5: a different half of them in each", MoreThan(0));
@@ -58,11 +59,15 @@ struct DataOptions {
   }
 };
 
-/// One sample, ready: ids and which of them are learnt (as targets; the first is never one). It lives as long as its Dataset.
+/// One sample, ready. It lives as long as its Dataset.
 struct SampleView {
   std::span<const int32_t> ids;
-  std::span<const uint8_t> learn;
+  std::span<const uint8_t> learn;    // language: which ids are learnt (as targets; the first is never one); else empty
+  std::span<const int32_t> labels{}; // a class a token (-100: none), one class, or one number (a float's bits); language: empty
+  std::span<const uint8_t> types{};  // 1 in the second text of a pair; language: empty
 };
+
+inline constexpr int32_t no_label = -100;
 
 /// A source's samples lie together in a dataset, in the order of the reports.
 struct SourceReport {
@@ -85,6 +90,7 @@ class Dataset {
   int64_t total_targets() const;
   const std::vector<SourceReport>& reports() const;
   uint64_t hash() const;                          // of content: a checkpoint remembers it
+  const Task& task() const;                       // that its labels are for
   /// For `show`: file and line that the sample came from.
   std::string origin(int64_t index) const;
   /// Of what the file says: equal for duplicates.
@@ -103,18 +109,23 @@ struct PreparedData {
 };
 
 /// Reads, renders, tokenises and checks everything (all faults at once: a RequestError with file and line each), or maps the cache of
-/// an earlier run. `chat` may be null where no source needs it; `vocab_size` is the model's number of embedding rows.
+/// an earlier run. `chat` may be null where no source needs it; `vocab_size` is the model's number of embedding rows; `task`, with its
+/// labels and pooling, is the model's.
 PreparedData prepare_data(const DataOptions& options, const Tokenizer& tokenizer, const ChatTemplate* chat, int64_t vocab_size,
-                          const std::filesystem::path& cache_folder, const Log& log = {}, std::stop_token stop = {});
+                          const std::filesystem::path& cache_folder, const Log& log = {}, std::stop_token stop = {}, const Task& task = {});
 
-/// Prompts for `generate --data` and `evaluate`: each sample without its last assistant turn, and that turn's text.
+/// Prompts for `generate --data` and `evaluate`: each sample without its last assistant turn, and that turn's text; or a text for a
+/// classifier, and its label.
 struct PromptSample {
   std::vector<int32_t> prompt;        // ends with the generation prompt
-  std::string reference;              // the last assistant turn's (or completion's) text; "" if none
-  std::vector<int32_t> reference_ids; // as trained: the target ids that follow the prompt
-  std::string origin;
+  std::string reference{};            // the last assistant turn's (or completion's) text, or the label's; "" if none
+  std::vector<int32_t> reference_ids{}; // as trained: the target ids that follow the prompt
+  std::string origin{};
+  std::vector<uint8_t> types{};       // of a classifier's texts: as in SampleView
+  std::vector<int32_t> labels{};      // ... too; class 0 (or 0.0) stands for what the file does not say
+  SampleView view() const { return {prompt, {}, labels, types}; }
 };
 std::vector<PromptSample> read_prompts(const std::vector<DataSource>& sources, const DataOptions& options, const Tokenizer& tokenizer,
-                                       const ChatTemplate* chat);
+                                       const ChatTemplate* chat, const Task& task = {});
 
 }  // namespace graft

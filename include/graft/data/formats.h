@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "graft/core/json.h"
+#include "graft/data/task.h"
 #include "graft/text/chat_template.h"
 
 namespace graft {
@@ -27,7 +28,20 @@ struct TextSample {
   std::optional<std::string> completion;  // absent only where a prompt is all that was asked for
 };
 
-using Sample = std::variant<ChatSample, TextSample>;
+/// A text, or a pair, with one label: text, a number, true or false, as the file has it. Null where only the texts were asked for.
+struct LabelledText {
+  std::string text;
+  std::optional<std::string> pair;
+  Json label;
+};
+
+/// Words with a label each; none where only the words were asked for.
+struct TaggedWords {
+  std::vector<std::string> words;
+  std::vector<Json> tags;
+};
+
+using Sample = std::variant<ChatSample, TextSample, LabelledText, TaggedWords>;
 
 /// Whether a record must hold the answer too, or only the prompt (`generate --data`).
 enum class Answer { needed, optional };
@@ -54,12 +68,18 @@ struct DataFormat {
   std::string answer;               // and the one that a prompt alone lacks; "": none
   std::vector<std::string> optional;
   Sample (*read)(const Fields& record);
+  TaskKind task = TaskKind::causal_lm;  // that its samples are for (a classification's labels may be numbers to regress on)
 };
 
 std::span<const DataFormat* const> data_formats();
 
-/// The one format that all of `records` (a file's first) have. None or several: a RequestError that says how to name it.
-const DataFormat& detect_format(std::span<const Json> records, const std::map<std::string, std::string>& columns, Answer answer);
+/// Whether a format's samples are what a task learns from; null: any task.
+bool serves(const DataFormat& format, const TaskKind* task);
+
+/// The one format (of those that serve the task) that all of `records` (a file's first) have; of two, the one that needs all the other's
+/// fields and more. None or several: a RequestError that says how to name it.
+const DataFormat& detect_format(std::span<const Json> records, const std::map<std::string, std::string>& columns, Answer answer,
+                                const TaskKind* task = nullptr);
 
 /// Refuses names in `columns` that are no field of the format (of any format, if null).
 void check_columns(const DataFormat* format, const std::map<std::string, std::string>& columns);

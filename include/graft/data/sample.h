@@ -13,10 +13,22 @@ struct SampleTokens {
   std::vector<int32_t> ids;
   std::vector<uint8_t> learn;  // the first is never learnt: nothing predicts it
   int64_t empty_answers = 0;   // learnt assistant turns (or completions) without text: they train their end token alone
+  // Of labelled samples, where `learn` is empty:
+  std::vector<int32_t> labels;
+  std::vector<uint8_t> types;
+  bool truncated = false;      // to data.max_length already: it takes more than cutting off the end
 };
 
-/// Fills in the system message, renders and tokenises. A conversation needs `chat`.
-SampleTokens encode_sample(Sample sample, const DataOptions& options, const Tokenizer& tokenizer, const ChatTemplate* chat);
+/// Fills in the system message, renders and tokenises. A conversation needs `chat`; labels are the task's.
+SampleTokens encode_sample(Sample sample, const DataOptions& options, const Tokenizer& tokenizer, const ChatTemplate* chat, const Task& task);
+
+/// A labelled sample's (labelled.cpp). Longer ones than data.max_length lose tokens of the longer text if data.overlong is `truncate`.
+SampleTokens encode_labelled(const LabelledText& sample, const DataOptions& options, const Tokenizer& tokenizer, const Task& task);
+/// A word's first token carries its label.
+SampleTokens encode_labelled(const TaggedWords& sample, const DataOptions& options, const Tokenizer& tokenizer, const Task& task);
+
+/// How many of its tokens are targets, or labelled.
+int64_t target_count(const SampleTokens& tokens);
 
 /// Cuts to `length`. The end that was cut off takes its end token along: a text that did not end has no EOS.
 void truncate(SampleTokens& tokens, size_t length);

@@ -8,6 +8,7 @@
 
 #include "graft/core/json.h"
 #include "graft/core/tensor.h"
+#include "graft/data/task.h"
 #include "graft/quant/quantized_tensor.h"
 #include "graft/text/tokenizer.h"
 
@@ -43,5 +44,9 @@ std::unique_ptr<ModelFiles> open_model_files(const std::string& path);
 std::unique_ptr<ModelFiles> open_folder_files(const std::string& folder);
 std::unique_ptr<ModelFiles> open_gguf_files(const std::string& file);
 std::unique_ptr<ModelFiles> open_quantized_files(std::unique_ptr<ModelFiles> folder);
+/// The same files under the model's own names for tensors, where a family's may have others (renamed_files.cpp).
+std::unique_ptr<ModelFiles> open_renamed_files(std::unique_ptr<ModelFiles> files);
+/// The same with the tensors of a task's head, at their first values where the files lack them, and without other tasks' (headed_files.cpp).
+std::unique_ptr<ModelFiles> open_headed_files(std::unique_ptr<ModelFiles> files, const Task& task);
 
 }  // namespace graft

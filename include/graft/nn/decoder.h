@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "graft/nn/task_head.h"
 #include "graft/nn/transformer.h"
 
 namespace graft {
@@ -16,6 +17,7 @@ struct DecoderShape {
   bool tied_head = false;
   bool qkv_bias = false, output_bias = false, mlp_bias = false;
   bool qk_norm = false;
+  double classifier_dropout = 0.1;   // in front of a token classifier's matrix
 };
 
 class DecoderAttention : public torch::nn::Module {
@@ -58,28 +60,33 @@ class DecoderLayer : public torch::nn::Module {
 
 class Decoder : public Transformer {
  public:
-  Decoder(const DecoderShape& shape, TensorSource& source);
+  /// A task with classes puts its own head in the vocabulary's place.
+  Decoder(const DecoderShape& shape, const Task& task, TensorSource& source);
   Tensor hidden(const Batch& batch, Cache* cache = nullptr) override;
   Tensor predict(const Tensor& hidden, const Batch& batch) override;
   Linear* vocabulary_head() override { return head_.get(); }
+  const Task& task() const override { return task_; }
   Cache new_cache(int64_t rows, int64_t capacity) const override;
   int64_t vocab_size() const override { return shape_.vocab_size; }
   int64_t max_positions() const override { return shape_.max_positions; }
   int64_t hidden_size() const override { return shape_.hidden_size; }
   int64_t layers() const override { return shape_.layers; }
-  bool tied_head() const override { return shape_.tied_head; }
+  bool tied_head() const override { return head_ && shape_.tied_head; }
   at::Device device() const override { return frequencies_.device(); }
   at::ScalarType dtype() const override { return embed_->weight()->dtype(); }
   void set_recompute(bool on) override { recompute_ = on; }
   std::string describe() const override;
 
  private:
+  void make_head(TensorSource& source);
   AttentionMask mask_for(const Batch& batch, Cache* cache) const;
   DecoderShape shape_;
+  Task task_;
   std::shared_ptr<Embedding> embed_;
   std::vector<std::shared_ptr<DecoderLayer>> layers_;
   std::shared_ptr<RmsNorm> norm_;
-  std::shared_ptr<Linear> head_;
+  std::shared_ptr<Linear> head_;          // the vocabulary's, or null ...
+  std::shared_ptr<TaskHead> task_head_;   // ... where this one is
   Tensor frequencies_;
   bool recompute_ = false;
 };

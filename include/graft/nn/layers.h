@@ -16,6 +16,9 @@ class TensorSource {
   virtual Tensor take(const std::string& name, at::IntArrayRef shape) = 0;
   /// The same as a frozen matrix, in the base's storage format.
   virtual std::shared_ptr<Weight> take_weight(const std::string& name, at::IntArrayRef shape) { return std::make_shared<DenseWeight>(take(name, shape)); }
+  /// A tensor that a task adds to the model: the source's, where it has one of this name and shape; else `fresh` (fp32, on the CPU), brought
+  /// to the compute type and the device.
+  virtual Tensor take_or(const std::string& name, const Tensor& fresh) { return take(name, fresh.sizes()); }
 };
 
 class Linear : public torch::nn::Module, public Site {
@@ -86,7 +89,7 @@ class ResidualAdd : public ResidualSite {
  public:
   ResidualAdd(const std::string& path, SiteKind kind, int64_t dim, at::Device device) : ResidualSite(path, kind, dim), device_(device) {}
   Tensor frozen(const Tensor& x) const override { return x; }
-  Tensor frozen(const Tensor& x, const Tensor& residual) const override { return residual + x; }
+  Tensor frozen(const Tensor& x, const Tensor& residual, const Batch&) const override { return residual + x; }
   at::Device device() const override { return device_; }
 
  private:

@@ -32,6 +32,7 @@ class Site;
 struct Frozen {
   const Site& site;
   Tensor residual;                        // after_attention, after_mlp: the sub-layer's input
+  const Batch* batch;                     // ... and the pass, for a frozen function with seats inside (the norm of a post-norm block)
   Tensor operator()(const Tensor& x) const;
   Tensor linear(const Tensor& x) const;   // without the bias
 };
@@ -75,7 +76,7 @@ class Site {
   virtual Tensor frozen(const Tensor& x) const = 0;
   virtual Tensor frozen_linear(const Tensor& x) const { return frozen(x); }
   /// after_attention, after_mlp.
-  virtual Tensor frozen(const Tensor& x, const Tensor& residual) const { return frozen(x); }
+  virtual Tensor frozen(const Tensor& x, const Tensor& residual, const Batch& batch) const { return frozen(x); }
   virtual const Weight* weight() const { return nullptr; }
   virtual Tensor bias() const { return {}; }
   /// Whether its weight is another site's: a head that is the embedding.

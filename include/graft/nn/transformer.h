@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "graft/data/task.h"
 #include "graft/nn/layers.h"
 
 namespace graft {
@@ -25,9 +26,13 @@ class Transformer : public torch::nn::Module {
   virtual Linear* vocabulary_head() { return nullptr; }
   /// Its weight, if with this adapter prediction is nothing but its product; else null.
   const Weight* frozen_head(const std::string& adapter);
+  /// What it predicts; its pooling is never automatic.
+  virtual const Task& task() const = 0;
   virtual Cache new_cache(int64_t rows, int64_t capacity) const = 0;
   virtual int64_t vocab_size() const = 0;
   virtual int64_t max_positions() const = 0;
+  /// Positions come from a table: no text may have more than max_positions().
+  virtual bool has_position_table() const { return false; }
   virtual int64_t hidden_size() const = 0;
   virtual int64_t layers() const = 0;
   virtual bool tied_head() const { return false; }

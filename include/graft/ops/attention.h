@@ -1,5 +1,7 @@
 #pragma once
 // Scaled dot-product attention (Vaswani et al. 2017) with grouped key/value heads (Ainslie et al. 2023).
+#include <functional>
+
 #include "graft/core/tensor.h"
 
 namespace graft {
@@ -20,5 +22,9 @@ Tensor visible_both_ways(const Tensor& query_segments, const Tensor& key_segment
 
 /// q: [batch, queries, heads, head_dim]; k, v: [batch, keys, kv_heads, head_dim] -> [batch, queries, heads * head_dim].
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask);
+
+/// The meaning, for as many key/value heads as heads and a mask of `allowed`, with the weights [batch, heads, queries, keys] passed through
+/// `on_weights` (dropout).
+Tensor attention_text(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& allowed, const std::function<Tensor(const Tensor&)>& on_weights);
 
 }  // namespace graft

@@ -9,7 +9,7 @@
 
 namespace graft {
 
-/// Mean loss, perplexity and token accuracy over every sample of the data set.
+/// Mean loss, perplexity and token accuracy over every sample of the data set; of a task with labels, loss and metrics (classify.h).
 EvalReport evaluate_loss(Transformer& model, const std::string& adapter, const Dataset& data, int64_t batch_size, std::stop_token stop = {});
 
 /// The distinct references of the samples, if there are at least 2 and at most 64 and each is short: the labels of a classification.

@@ -25,6 +25,7 @@ struct EvalReport {
   int64_t samples = 0, targets = 0;
   double label_accuracy = -1;              // -1: the data has no labels
   int64_t labels = 0;
+  std::map<std::string, double> metrics;   // of a classifier or a regression: accuracy, f1 ... (metrics.h)
   bool best = false;
   double seconds = 0;
 };

@@ -57,7 +57,7 @@ struct EvalOptions {
   int64_t early_stop = 0;
   void visit(auto& v) {
     v("every", every, "steps between two evaluations; 0: only at the end, if there is held-out data", AtLeast(0));
-    v("metric", metric, "what decides which checkpoint is best", Choices{"loss", "accuracy"});
+    v("metric", metric, "what decides which checkpoint is best", Choices{"loss", "accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman"});
     v("batch_size", batch_size, "samples in one forward pass of an evaluation", AtLeast(1));
     v("early_stop", early_stop, "stop after so many evaluations without a better one; 0: never", AtLeast(0));
   }

@@ -1,0 +1,68 @@
+// Samples side by side, padded on the right.
+#include <algorithm>
+#include <bit>
+#include <numeric>
+
+#include "graft/data/batches.h"
+
+namespace graft {
+
+namespace {
+
+/// What is learnt of a row that begins at `begin` of the batch's arrays.
+void put_next_tokens(HostBatch& batch, const SampleView& sample, size_t begin) {
+  for (size_t t = 0; t + 1 < sample.ids.size(); ++t) {
+    if (!sample.learn[t + 1]) continue;
+    batch.targets[begin + t] = sample.ids[t + 1];
+    ++batch.target_count;
+  }
+}
+
+/// A label a token stands at its token; a text's at the row's first column, or at its last token where that one speaks for it.
+void put_labels(HostBatch& batch, const SampleView& sample, const Task& task, size_t begin) {
+  const size_t first = task.labels_texts() && task.pooling == Pooling::last ? sample.ids.size() - 1 : 0;
+  for (size_t i = 0; i < sample.labels.size(); ++i) {
+    if (sample.labels[i] == no_label) continue;
+    const bool is_value = task.kind == TaskKind::regression;
+    batch.targets[begin + first + i] = is_value ? 0 : sample.labels[i];
+    if (is_value) batch.values[begin + first + i] = std::bit_cast<float>(sample.labels[i]);
+    ++batch.target_count;
+  }
+}
+
+void put_types(HostBatch& batch, const SampleView& sample, size_t begin) {
+  if (std::ranges::count(sample.types, 0) == std::ssize(sample.types)) return;
+  if (batch.types.empty()) batch.types.assign(batch.ids.size(), 0);
+  std::ranges::copy(sample.types, batch.types.begin() + static_cast<std::ptrdiff_t>(begin));
+}
+
+}  // namespace
+
+HostBatch make_batch(std::span<const SampleView> samples, const Task& task, int64_t first_segment) {
+  HostBatch batch;
+  batch.rows = std::ssize(samples);
+  for (const SampleView& sample : samples) batch.columns = std::max(batch.columns, std::ssize(sample.ids));
+  const auto columns = static_cast<size_t>(batch.columns), size = samples.size() * columns;
+  batch.ids.assign(size, 0);
+  batch.positions.resize(size);
+  batch.segments.assign(size, -1);
+  batch.targets.assign(size, -100);
+  if (task.labels_texts()) batch.pooling = task.pooling;
+  if (task.kind == TaskKind::regression) batch.values.assign(size, 0);
+  for (size_t row = 0; row < samples.size(); ++row) {
+    const size_t begin = row * columns;
+    const auto at = static_cast<std::ptrdiff_t>(begin);
+    const SampleView& sample = samples[row];
+    std::iota(batch.positions.begin() + at, batch.positions.begin() + at + batch.columns, int64_t{0});
+    std::ranges::copy(sample.ids, batch.ids.begin() + at);
+    std::fill_n(batch.segments.begin() + at, sample.ids.size(), first_segment + static_cast<int64_t>(row));
+    if (task.kind == TaskKind::causal_lm)
+      put_next_tokens(batch, sample, begin);
+    else
+      put_labels(batch, sample, task, begin), put_types(batch, sample, begin);
+    batch.token_count += std::ssize(sample.ids);
+  }
+  return batch;
+}
+
+}  // namespace graft
