@@ -8,13 +8,15 @@
 namespace graft::testing {
 namespace {
 
-std::shared_ptr<Transformer> encoder(double dropout, Pooling pooling = Pooling::automatic) {
+std::shared_ptr<Transformer> encoder_with(double hidden_dropout, double attention_dropout, Pooling pooling = Pooling::automatic) {
   Json config = tiny_config("bert");
-  config["hidden_dropout_prob"] = dropout, config["attention_probs_dropout_prob"] = dropout;
+  config["hidden_dropout_prob"] = hidden_dropout, config["attention_probs_dropout_prob"] = attention_dropout;
   Task task = tiny_task("bert");
   task.pooling = pooling;
   return random_model(config, {.device = test_device(), .dtype = at::kFloat, .task = task}, 5);
 }
+
+std::shared_ptr<Transformer> encoder(double dropout, Pooling pooling = Pooling::automatic) { return encoder_with(dropout, dropout, pooling); }
 
 Batch training(Batch batch, uint64_t seed = 42, int64_t step = 3) {
   batch.training = true, batch.seed = seed, batch.step = step;
@@ -42,6 +44,15 @@ TEST(Encoder, DropoutIsAFunctionOfSeedAndStep) {
   EXPECT_FALSE(at::equal(once, model->hidden(training(batch, 43))));
   EXPECT_FALSE(at::equal(once, model->hidden(batch)));
   EXPECT_TRUE(at::equal(model->hidden(batch), encoder(0)->hidden(training(batch))));
+}
+
+TEST(Encoder, HiddenStatesAndAttentionDropApart) {
+  at::NoGradGuard no_grad;
+  const Batch batch = training(batch_of({9, 6}, 97));
+  const Tensor none = encoder(0)->hidden(batch), hidden = encoder_with(0.3, 0)->hidden(batch), attention = encoder_with(0, 0.3)->hidden(batch);
+  EXPECT_GT(difference(hidden, none), 1e-2);
+  EXPECT_GT(difference(attention, none), 1e-3);
+  EXPECT_GT(difference(encoder(0.3)->hidden(batch), hidden), 1e-3);
 }
 
 TEST(Encoder, EachDropoutDropsItsShare) {

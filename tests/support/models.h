@@ -34,10 +34,13 @@ inline Json tiny_config(const std::string& family) {
   return config;
 }
 
-/// What a family's model is for by default: the next token, or (encoders) one of three classes.
+/// What a family's model is for by default: the next token, or (encoders) as many classes, so that the same targets serve.
 inline Task tiny_task(const std::string& family) {
-  if (!is_encoder(family)) return {};
-  return {TaskKind::sequence_classification, {"a", "b", "c"}, Pooling::automatic, 3};
+  Task task;
+  if (!is_encoder(family)) return task;
+  task.kind = TaskKind::sequence_classification;
+  for (int i = 0; i < 97; ++i) task.labels.push_back("class " + std::to_string(i));
+  return task;
 }
 
 /// Rows of random ids of the given lengths, right-padded.
