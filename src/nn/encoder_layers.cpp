@@ -16,12 +16,12 @@ Tensor activated(const Tensor& x, const std::string& name) {
 EncoderEmbeddings::EncoderEmbeddings(TensorSource& source, const EncoderShape& shape)
     : first_position_(shape.first_position), dropout_(shape.path + ".embeddings.dropout", shape.hidden_dropout) {
   const std::string path = shape.path + ".embeddings.";
-  const auto table = [&](const std::string& name, int64_t count) {
-    return register_module(name, std::make_shared<Embedding>(source, path + name, count, shape.hidden_size));
+  const auto table = [&](const std::string& name, int64_t count, Role role) {
+    return register_module(name, std::make_shared<Embedding>(source, path + name, count, shape.hidden_size, role));
   };
-  words_ = table("word_embeddings", shape.vocab_size);
-  positions_ = table("position_embeddings", shape.positions);
-  types_ = table("token_type_embeddings", shape.types);
+  words_ = table("word_embeddings", shape.vocab_size, Role::words);
+  positions_ = table("position_embeddings", shape.positions, Role::other);
+  types_ = table("token_type_embeddings", shape.types, Role::other);
   norm_ = register_module("LayerNorm", std::make_shared<LayerNorm>(source, path + "LayerNorm", shape.hidden_size, shape.norm_eps));
 }
 

@@ -24,20 +24,30 @@ bool excluded(const Site& site, const AdapterOptions& options) {
   return !layers.empty() && std::find(layers.begin(), layers.end(), layer_of(site.path())) == layers.end();
 }
 
+/// Whether `name` names the path, or a module that it lies in: classifier, of classifier.dense.
+bool is_in_module(std::string_view path, std::string_view name) {
+  for (; !path.empty(); path = path.substr(0, std::min(path.rfind('.'), path.size()))) {
+    if (ends_with_name(path, name)) return true;
+    if (path.find('.') == std::string_view::npos) break;
+  }
+  return false;
+}
+
 bool is_auto(const NamesOrPattern& targets) {
   const auto* word = std::get_if<std::string>(&targets);
   return word && *word == "auto";
 }
 
 /// Every entry of a list must name something real.
-void check_entries(const Transformer& model, const std::vector<std::string>& names, std::string_view key, const std::function<bool(const Site&)>& fits, std::string_view what) {
+void check_entries(const Transformer& model, const std::vector<std::string>& names, std::string_view key, const std::function<bool(const Site&)>& fits,
+                   bool (*is_named)(std::string_view path, std::string_view name), std::string_view what) {
   ErrorList errors;
   std::set<std::string> real;
   for (const Site* site : model.sites())
     if (fits(*site)) real.insert(last_name(site->path()));
   const std::vector<std::string> candidates(real.begin(), real.end());
   for (const auto& name : names) {
-    const auto named = [&](const Site* s) { return ends_with_name(s->path(), name); };
+    const auto named = [&](const Site* s) { return is_named(s->path(), name); };
     const auto hit = std::find_if(model.sites().begin(), model.sites().end(), named);
     const bool usable = std::any_of(model.sites().begin(), model.sites().end(), [&](const Site* s) { return named(s) && fits(*s); });
     if (usable) continue;
@@ -59,7 +69,7 @@ bool is_saved_head(const Transformer& model, const Site& site) { return site.rol
 std::vector<Site*> target_sites(const Transformer& model, const AdapterOptions& options) {
   const auto method = make_method(options);
   if (const auto* names = std::get_if<std::vector<std::string>>(&options.target_modules))
-    check_entries(model, *names, "adapter.target_modules", [&](const Site& site) { return method->adapts(site); }, options.method);
+    check_entries(model, *names, "adapter.target_modules", [&](const Site& site) { return method->adapts(site); }, ends_with_name, options.method);
   const auto wanted = [&](const Site& site) {
     if (is_auto(options.target_modules)) return method->usual(site);
     if (!method->adapts(site)) return false;
@@ -73,10 +83,12 @@ std::vector<Site*> target_sites(const Transformer& model, const AdapterOptions& 
 }
 
 std::vector<Site*> saved_sites(const Transformer& model, const AdapterOptions& options) {
-  check_entries(model, options.modules_to_save, "adapter.modules_to_save", has_values, "modules_to_save");
+  check_entries(model, options.modules_to_save, "adapter.modules_to_save", has_values, is_in_module, "modules_to_save");
   std::vector<Site*> sites;
   for (Site* site : model.sites())
-    if (has_values(*site) && (is_saved_head(model, *site) || matches(site->path(), options.modules_to_save))) sites.push_back(site);
+    if (has_values(*site) && (is_saved_head(model, *site) || std::any_of(options.modules_to_save.begin(), options.modules_to_save.end(),
+                                                                        [&](const auto& name) { return is_in_module(site->path(), name); })))
+      sites.push_back(site);
   return sites;
 }
 

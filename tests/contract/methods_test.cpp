@@ -39,6 +39,7 @@ TEST_P(Contract, GradientsEqualFiniteDifferencesInFloat64) {
     if (!tensor.requires_grad()) continue;
     const Tensor& gradient = gradients.at(name);
     const double norm = gradient.norm().item<double>();
+    if (norm < 1e-12 && name.ends_with("key.bias")) continue;   // softmax does not see what all keys share
     ASSERT_GT(norm, 0) << name;
     const double h = 1e-3 * tensor.norm().item<double>();
     const bool is_magnitude = name.ends_with("magnitude_vector");
@@ -162,7 +163,7 @@ TEST_P(Contract, MergeEqualsForward) {
     batch.adapter = "a";
     const bool words = site->kind() == SiteKind::embedding;
     const int64_t width = site->kind() == SiteKind::linear ? site->weight()->in_features() : site->values().weight.size(-1);
-    const Tensor x = words ? batch.ids : at::randn({1, 3, width}).to(test_device());
+    const Tensor x = words ? batch.ids % site->values().weight.size(0) : at::randn({1, 3, width}).to(test_device());
     const Tensor expected = site->apply(x, *merged);
     EXPECT_LT(difference(adapter->forward(x, Frozen{*site, {}, &batch}, batch), expected), 1e-4 * std::max(1.0, expected.abs().max().item<double>())) << site->path();
   }
