@@ -115,6 +115,14 @@ Json config_of(const Transformer& model, const std::string& name, const AdapterO
   return config;
 }
 
+/// A file that says nothing of a classifier's head was trained on the base's own.
+void keep_own_head(TensorMap& tensors, const Transformer& model, const std::string& name, const AdapterOptions& options) {
+  for (const Site* site : saved_sites(model, options)) {
+    if (site->role() != Role::head || tensors.contains(std::string(prefix) + site->path() + ".weight")) continue;
+    for (const auto& item : site->adapter(name)->named_parameters()) tensors.try_emplace(std::string(prefix) + site->path() + "." + item.key(), item.value().detach());
+  }
+}
+
 }  // namespace
 
 bool PeftFields::was_taken(const std::string& key) const { return std::find(taken_.begin(), taken_.end(), key) != taken_.end(); }
@@ -167,7 +175,9 @@ TensorMap read_adapter_tensors(const fs::path& folder) {
 void load_adapter_values(Transformer& model, const std::string& name, const AdapterOptions& options, const fs::path& folder) {
   const auto method = make_method(options);
   method->prepare(model, target_sites(model, options), {.fresh = false});
-  method->import(model, name, read_adapter_tensors(folder), folder.string());
+  TensorMap tensors = read_adapter_tensors(folder);
+  keep_own_head(tensors, model, name, options);
+  method->import(model, name, tensors, folder.string());
 }
 
 AdapterOptions load_adapter(Transformer& model, const std::string& name, const fs::path& folder, const Log& log) {
