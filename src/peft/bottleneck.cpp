@@ -109,12 +109,21 @@ class BottleneckMethod : public Method {
   /// AdapterHub puts the adapter's name into the key: <site>.<name>.adapter_up.weight
   TensorMap exported(const Transformer& model, const std::string& name) const override {
     TensorMap tensors;
-    for (const auto& [key, tensor] : parameters(model, name)) tensors[hub_key(key, name)] = tensor.detach();
+    for (const auto& [key, tensor] : parameters(model, name)) {
+      tensors[hub_key(key, name)] = tensor.detach();
+      if (const std::string second = second_hub_key(hub_key(key, name)); options_.ln_before && !second.empty()) tensors[second] = tensor.detach();
+    }
     return tensors;
   }
   void import(Transformer& model, const std::string& name, const TensorMap& tensors, const std::string& what) const override {
     TensorMap values;
     for (const auto& [key, tensor] : tensors) values[without_hub_name(key)] = tensor;
+    for (const auto& [key, tensor] : tensors) {
+      const auto twin = values.find(second_hub_key(without_hub_name(key)));
+      if (twin == values.end()) continue;
+      require(at::equal(twin->second, tensor), "{}: {} and {} are one tensor in AdapterHub, and differ", what, key, twin->first);
+      values.erase(twin);
+    }
     load_parameters(model, name, values, what);
   }
 
