@@ -21,6 +21,8 @@ constexpr const char* config_name = "adapter_config.json";
 constexpr const char* own_key = "graft_adapter";   // the options as YAML, in files of graft's own form
 constexpr const char* weights_names[] = {"adapter_model.safetensors", "adapter.safetensors"};   // PEFT's (and ours), AdapterHub's
 
+constexpr const char* hub_head_name = "model_head.safetensors";                                    // a classifier's head, beside the latter
+
 // Fields of PEFT's configs that change nothing once an adapter is trained, or that are written as bookkeeping.
 const std::set<std::string> ignorable = {
     "task_type", "peft_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode", "lora_dropout",
@@ -149,7 +151,9 @@ void write_adapter(const fs::path& folder, const Transformer& model, const std::
   }
   fs::create_directories(folder);
   const nlohmann::json sorted = nlohmann::json::parse(config_of(model, name, options, *method, base_model).dump());   // PEFT writes its keys sorted
-  save_tensors(folder / weights_names[method->file_form() == FileForm::adapter_hub], tensors, {{"format", "pt"}});
+  const bool hub = method->file_form() == FileForm::adapter_hub;
+  if (const TensorMap head = hub ? taken_head(model, tensors) : TensorMap{}; !head.empty()) save_tensors(folder / hub_head_name, head, {{"format", "pt"}});
+  save_tensors(folder / weights_names[hub], tensors, {{"format", "pt"}});
   write_file(folder / config_name, sorted.dump(2) + "\n");
 }
 
@@ -166,8 +170,12 @@ AdapterOptions read_adapter_options(const fs::path& folder, const Log& log) {
 }
 
 TensorMap read_adapter_tensors(const fs::path& folder) {
-  for (const char* name : weights_names)
-    if (fs::exists(folder / name)) return load_tensors(folder / name);
+  for (const char* name : weights_names) {
+    if (!fs::exists(folder / name)) continue;
+    TensorMap tensors = load_tensors(folder / name);
+    if (name == weights_names[1] && fs::exists(folder / hub_head_name)) tensors.merge(load_tensors(folder / hub_head_name));
+    return tensors;
+  }
   refuse("{}: no {} (pickled .bin adapters are not read: save again as safetensors)", folder.string(), weights_names[0]);
 }
 

@@ -42,6 +42,15 @@ void drop_base_layers(const Transformer& model, TensorMap& tensors, const std::s
   });
 }
 
+/// AdapterHub saves the base's head beside the adapter unless told not to.
+void drop_hub_vocabulary_head(const Transformer& model, TensorMap& tensors, const std::string& what) {
+  for (const Site* site : model.sites()) {
+    if (site->role() != Role::head || model.task().kind != TaskKind::causal_lm) continue;
+    const auto head = tensors.extract(site->path() + ".weight");
+    require(head.empty() || may_be(*site, head.mapped()), "{}: holds another {} than this base's, which a bottleneck does not train", what, site->path());
+  }
+}
+
 std::string weight_key(const Transformer& model, Role role) {
   const auto& sites = model.sites();
   const auto site = std::find_if(sites.begin(), sites.end(), [&](const Site* s) { return s->role() == role; });
@@ -86,8 +95,17 @@ void add_tied_head(const Transformer& model, const AdapterOptions& options, Tens
   if (words != tensors.end() && ties_head(model, options)) tensors[weight_key(model, Role::head)] = words->second;
 }
 
+TensorMap taken_head(const Transformer& model, TensorMap& tensors) {
+  TensorMap head;
+  for (const Site* site : model.sites())
+    for (const char* part : {".weight", ".bias"})
+      if (site->role() == Role::head) head.insert(tensors.extract(site->path() + part));
+  return head;
+}
+
 void match_base(const Transformer& model, const AdapterOptions& options, const Json& config, TensorMap& tensors, const std::string& what) {
   drop_base_layers(model, tensors, what);
+  drop_hub_vocabulary_head(model, tensors, what);
   if (!model.tied_head() || config.value("peft_type", Json()).is_null()) return;
   const bool tied = config.value(tying_key, Json(false)) == Json(true), ties = ties_head(model, options);
   require(tied || !ties, "{}: trains the embedding apart from the head, which in this model is the same tensor ({} is not set); graft trains them as one", what, tying_key);

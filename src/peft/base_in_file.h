@@ -26,6 +26,9 @@ bool ties_head(const Transformer& model, const AdapterOptions& options);
 /// Puts a tied head's values beside the embedding's: PEFT writes both, and wants both.
 void add_tied_head(const Transformer& model, const AdapterOptions& options, TensorMap& tensors);
 
+/// Takes the tensors of a classifier's head out of AdapterHub's, which has them in a file of their own.
+TensorMap taken_head(const Transformer& model, TensorMap& tensors);
+
 /// Takes out what repeats the base or another tensor; RequestErrors where the file was made for another base, or for a head that graft
 /// would tie and PEFT would not.
 void match_base(const Transformer& model, const AdapterOptions& options, const Json& config, TensorMap& tensors, const std::string& what);

@@ -67,11 +67,11 @@ def hub_model(case):
 def save(model, folder):
     """As AdapterHub does, but where it knows a tensor by two names (a norm before the bottleneck), which it can save in a .bin only."""
     shared = {key for key in model.state_dict() if ".adapters.task." in key and "norm_before" in key}
-    model.save_adapter(str(folder), "task", with_head=False, use_safetensors=not shared)
+    model.save_adapter(str(folder), "task", use_safetensors=not shared)
     if shared:
-        pickled = folder / "pytorch_adapter.bin"
-        save_file({key: value.clone() for key, value in torch.load(pickled).items()}, folder / "adapter.safetensors", metadata={"format": "pt"})
-        pickled.unlink()
+        for old, new in (("pytorch_adapter.bin", "adapter.safetensors"), ("pytorch_model_head.bin", "model_head.safetensors")):
+            save_file({key: value.clone() for key, value in torch.load(folder / old).items()}, folder / new, metadata={"format": "pt"})
+            (folder / old).unlink()
 
 
 def take(summary, case, model, folder):

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "../../recipes/session.h"
+#include "../../recipes/task.h"
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
 #include "graft/data/batches.h"
@@ -32,7 +33,8 @@ void dump_states(const std::string& verb, const std::string& path, const std::st
   at::NoGradGuard no_grad;
   const char* dtype = std::getenv("GRAFT_DUMP_DTYPE");
   const Target target = open_target(path, adapter, "", {});
-  const auto model = load_model(*open_model_files(target.model.path), {at::kCPU, dtype_from_name(dtype ? dtype : "fp32", at::kCPU), target.quantization});
+  const auto files = open_model_files(target.model.path);
+  const auto model = load_model(*files, {at::kCPU, dtype_from_name(dtype ? dtype : "fp32", at::kCPU), target.quantization, task_of(target, *files)});
   const std::string name = seat_target(*model, target, {});
   const VirtualTokens extra = model->virtual_tokens(name);
   TensorMap tensors;
