@@ -10,16 +10,18 @@
 #include "graft/core/json.h"
 #include "graft/io/atomic_file.h"
 #include "graft/io/tensors.h"
+#include "base_in_file.h"
 
 namespace graft {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view prefix = "base_model.model.";
 constexpr const char* config_name = "adapter_config.json";
 constexpr const char* own_key = "graft_adapter";   // the options as YAML, in files of graft's own form
 constexpr const char* weights_names[] = {"adapter_model.safetensors", "adapter.safetensors"};   // PEFT's (and ours), AdapterHub's
+
+constexpr const char* hub_head_name = "model_head.safetensors";                                    // a classifier's head, beside the latter
 
 // Fields of PEFT's configs that change nothing once an adapter is trained, or that are written as bookkeeping.
 const std::set<std::string> ignorable = {
@@ -48,6 +50,8 @@ void take_targets(PeftFields& fields, AdapterOptions& options) {
   if (fields.take("exclude_modules", value)) options.exclude_modules = read_names(value);
   if (fields.take("layers_to_transform", value)) options.layers_to_transform = value.is_array() ? value.get<std::vector<int>>() : std::vector<int>{value.get<int>()};
   fields.take("modules_to_save", options.modules_to_save);
+  bool tied = false;
+  fields.take(tying_key, tied);   // match_base looks at it
 }
 
 void refuse_the_rest(const PeftFields& fields, const Log& log) {
@@ -73,6 +77,7 @@ AdapterOptions options_from_config(const Json& config, const std::string& where,
     options.method = row->name;
     options.options = row->options_from(fields);
     take_targets(fields, options);
+    check_initialisation(config, where, log);
     if (config.contains("peft_type")) refuse_the_rest(fields, log);
     return options;
   }
@@ -95,6 +100,7 @@ void add_modules(Json& config, const Transformer& model, const std::string& name
   saved.erase(std::unique(saved.begin(), saved.end()), saved.end());
   if (config["peft_type"] != "PROMPT_TUNING" && config["peft_type"] != "P_TUNING" && config["peft_type"] != "PREFIX_TUNING") config["target_modules"] = targets;
   config["modules_to_save"] = saved.empty() ? Json(nullptr) : Json(saved);
+  if (ties_head(model, options)) config[tying_key] = true;
 }
 
 Json config_of(const Transformer& model, const std::string& name, const AdapterOptions& options, const Method& method, const std::string& base_model) {
@@ -116,10 +122,11 @@ Json config_of(const Transformer& model, const std::string& name, const AdapterO
 }
 
 /// A file that says nothing of a classifier's head was trained on the base's own.
-void keep_own_head(TensorMap& tensors, const Transformer& model, const std::string& name, const AdapterOptions& options) {
+void keep_own_head(TensorMap& tensors, const Transformer& model, const std::string& name, const AdapterOptions& options, const Method& method) {
   for (const Site* site : saved_sites(model, options)) {
-    if (site->role() != Role::head || tensors.contains(std::string(prefix) + site->path() + ".weight")) continue;
-    for (const auto& item : site->adapter(name)->named_parameters()) tensors.try_emplace(std::string(prefix) + site->path() + "." + item.key(), item.value().detach());
+    const std::string path = std::string(method.file_prefix()) + site->path() + ".";
+    if (site->role() != Role::head || tensors.contains(path + "weight")) continue;
+    for (const auto& item : site->adapter(name)->named_parameters()) tensors.try_emplace(path + item.key(), item.value().detach());
   }
 }
 
@@ -129,15 +136,15 @@ bool PeftFields::was_taken(const std::string& key) const { return std::find(take
 
 TensorMap Method::exported(const Transformer& model, const std::string& name) const {
   TensorMap tensors;
-  for (const auto& [key, tensor] : parameters(model, name)) tensors[std::string(prefix) + key] = tensor.detach();
+  for (const auto& [key, tensor] : parameters(model, name)) tensors[std::string(file_prefix()) + key] = tensor.detach();
   return tensors;
 }
 
 void Method::import(Transformer& model, const std::string& name, const TensorMap& tensors, const std::string& what) const {
   TensorMap values;
   for (const auto& [key, tensor] : tensors) {
-    require(key.starts_with(prefix), "{}: tensor '{}' does not begin with {}", what, key, prefix);
-    values[key.substr(prefix.size())] = tensor;
+    require(key.starts_with(file_prefix()), "{}: tensor '{}' does not begin with {}", what, key, file_prefix());
+    values[key.substr(file_prefix().size())] = tensor;
   }
   load_parameters(model, name, values, what);
 }
@@ -146,13 +153,16 @@ void write_adapter(const fs::path& folder, const Transformer& model, const std::
   const auto method = make_method(options);
   method->prepare(model, target_sites(model, options), {.fresh = false});
   TensorMap tensors = method->exported(model, name);
+  if (method->file_form() == FileForm::peft) add_tied_head(model, options, tensors);
   for (auto& [key, tensor] : tensors) {
     check(at::isfinite(tensor).all().item<bool>(), "{}: holds values that are not finite; nothing was written", key);
     tensor = tensor.contiguous();
   }
   fs::create_directories(folder);
   const nlohmann::json sorted = nlohmann::json::parse(config_of(model, name, options, *method, base_model).dump());   // PEFT writes its keys sorted
-  save_tensors(folder / weights_names[method->file_form() == FileForm::adapter_hub], tensors, {{"format", "pt"}});
+  const bool hub = method->file_form() == FileForm::adapter_hub;
+  if (const TensorMap head = hub ? taken_head(model, tensors) : TensorMap{}; !head.empty()) save_tensors(folder / hub_head_name, head, {{"format", "pt"}});
+  save_tensors(folder / weights_names[hub], tensors, {{"format", "pt"}});
   write_file(folder / config_name, sorted.dump(2) + "\n");
 }
 
@@ -160,15 +170,21 @@ AdapterOptions read_adapter_options(const fs::path& folder, const Log& log) {
   const auto file = folder / config_name;
   require(fs::exists(file), "{}: no adapter_config.json: not an adapter's folder", folder.string());
   try {
-    return options_from_config(read_json(file, size_t{16} << 20), file.string(), log);
+    AdapterOptions options = options_from_config(read_json(file, size_t{16} << 20), file.string(), log);
+    if (!options.modules_to_save.empty()) name_in_full(options.modules_to_save, read_adapter_tensors(folder));
+    return options;
   } catch (const Json::exception& e) {
     refuse("{}: a field has the wrong type: {}", file.string(), e.what());
   }
 }
 
 TensorMap read_adapter_tensors(const fs::path& folder) {
-  for (const char* name : weights_names)
-    if (fs::exists(folder / name)) return load_tensors(folder / name);
+  for (const char* name : weights_names) {
+    if (!fs::exists(folder / name)) continue;
+    TensorMap tensors = load_tensors(folder / name);
+    if (name == weights_names[1] && fs::exists(folder / hub_head_name)) tensors.merge(load_tensors(folder / hub_head_name));
+    return tensors;
+  }
   refuse("{}: no {} (pickled .bin adapters are not read: save again as safetensors)", folder.string(), weights_names[0]);
 }
 
@@ -176,7 +192,8 @@ void load_adapter_values(Transformer& model, const std::string& name, const Adap
   const auto method = make_method(options);
   method->prepare(model, target_sites(model, options), {.fresh = false});
   TensorMap tensors = read_adapter_tensors(folder);
-  keep_own_head(tensors, model, name, options);
+  match_base(model, options, read_json(folder / config_name, size_t{16} << 20), tensors, folder.string());
+  keep_own_head(tensors, model, name, options, *method);
   method->import(model, name, tensors, folder.string());
 }
 

@@ -9,6 +9,7 @@
 #include "graft/nn/layers.h"
 #include "graft/peft/graft_adapter.h"
 #include "graft/peft/init.h"
+#include "base_in_file.h"
 #include "hub_config.h"
 
 namespace graft {
@@ -87,6 +88,18 @@ class BottleneckAdapter : public Adapter {
   Tensor scaling_;
 };
 
+/// AdapterHub saves what a model without any head knows of itself: encoder.layer.0 ... for bert.encoder.layer.0 ... of one with a head.
+void add_model_prefix(TensorMap& values, const TensorMap& live) {
+  if (values.empty() || live.contains(values.begin()->first)) return;
+  const std::string& key = values.begin()->first;
+  const auto whole = std::find_if(live.begin(), live.end(), [&](const auto& item) { return item.first.ends_with("." + key); });
+  if (whole == live.end()) return;
+  const std::string prefix = whole->first.substr(0, whole->first.size() - key.size());
+  TensorMap named;
+  for (const auto& [name, tensor] : values) named[prefix + name] = tensor;
+  values = std::move(named);
+}
+
 class BottleneckMethod : public Method {
  public:
   BottleneckMethod(BottleneckForm form, const BottleneckOptions& options) : form_(form), options_(options) {}
@@ -109,12 +122,24 @@ class BottleneckMethod : public Method {
   /// AdapterHub puts the adapter's name into the key: <site>.<name>.adapter_up.weight
   TensorMap exported(const Transformer& model, const std::string& name) const override {
     TensorMap tensors;
-    for (const auto& [key, tensor] : parameters(model, name)) tensors[hub_key(key, name)] = tensor.detach();
+    for (const auto& [key, tensor] : parameters(model, name)) {
+      tensors[hub_key(key, name)] = tensor.detach();
+      if (const std::string second = second_hub_key(hub_key(key, name)); options_.ln_before && !second.empty()) tensors[second] = tensor.detach();
+    }
     return tensors;
   }
   void import(Transformer& model, const std::string& name, const TensorMap& tensors, const std::string& what) const override {
     TensorMap values;
     for (const auto& [key, tensor] : tensors) values[without_hub_name(key)] = tensor;
+    for (const auto& [key, tensor] : tensors) {
+      const auto twin = values.find(second_hub_key(without_hub_name(key)));
+      if (twin == values.end()) continue;
+      require(at::equal(twin->second, tensor), "{}: {} and {} are one tensor in AdapterHub, and differ", what, key, twin->first);
+      values.erase(twin);
+    }
+    TensorMap live = parameter_values(model, name);
+    add_model_prefix(values, live);
+    values.merge(taken_head(model, live));   // a file without a head leaves it as it is
     load_parameters(model, name, values, what);
   }
 

@@ -64,4 +64,10 @@ std::string without_hub_name(const std::string& key) {
   return end == std::string::npos ? key : key.substr(0, begin) + key.substr(end + 1);
 }
 
+std::string second_hub_key(const std::string& key) {
+  constexpr std::string_view inner = ".adapter_down.0.";
+  const size_t at = key.find(inner);
+  return at == std::string::npos ? "" : key.substr(0, at) + ".adapter_norm_before." + key.substr(at + inner.size());
+}
+
 }  // namespace graft

@@ -19,5 +19,7 @@ void take_hub_options(PeftFields& fields, BottleneckOptions& options);
 /// model.layers.0.output_adapters.adapters.adapter_up.weight <-> model.layers.0.output_adapters.adapters.<name>.adapter_up.weight
 std::string hub_key(const std::string& parameter, const std::string& name);
 std::string without_hub_name(const std::string& key);
+/// AdapterHub knows a norm before the bottleneck by two names, adapter_norm_before and adapter_down.0; this is the first, "" for other keys.
+std::string second_hub_key(const std::string& key);
 
 }  // namespace graft

@@ -67,6 +67,7 @@ class PrefixMethod : public Method {
   }
 
   FileForm file_form() const override { return FileForm::peft; }
+  std::string_view file_prefix() const override { return "base_model."; }
   Json file_config(const Transformer& model, const std::string&) const override {
     const auto& seat = dynamic_cast<const KeyValueSeat&>(*model.first_site(SiteKind::key_value));
     return {{"peft_type", "PREFIX_TUNING"}, {"num_virtual_tokens", length_}, {"token_dim", seat.kv_heads() * seat.head_dim()}, {"num_transformer_submodules", 1},
@@ -79,7 +80,8 @@ class PrefixMethod : public Method {
     std::vector<Tensor> layers;
     for (const Site* site : model.sites()) {
       if (site->kind() != SiteKind::key_value) continue;
-      std::erase_if(tensors, [&](const auto& item) { return item.first.starts_with("base_model.model." + site->path() + ".p") || item.first.starts_with("base_model.model." + site->path() + ".trunk"); });
+      const std::string own = std::string(file_prefix()) + site->path() + ".";
+      std::erase_if(tensors, [&](const auto& item) { return item.first.starts_with(own + "p") || item.first.starts_with(own + "trunk"); });
       layers.push_back(dynamic_cast<const PrefixAdapter&>(*site->adapter(name)).values().flatten(1));
     }
     tensors["prompt_embeddings"] = at::cat(layers, 1);
@@ -93,7 +95,7 @@ class PrefixMethod : public Method {
       require(all.dim() == 2 && all.size(1) % model.layers() == 0, "{}: prompt_embeddings is [{}]; expected [length, {} layers * 2 * width]", what, fmt::join(all.sizes(), ", "), model.layers());
       int64_t layer = 0;
       for (const Site* site : model.sites())
-        if (site->kind() == SiteKind::key_value) tensors["base_model.model." + site->path() + ".prefix"] = all.chunk(model.layers(), 1)[static_cast<size_t>(layer++)].contiguous();
+        if (site->kind() == SiteKind::key_value) tensors[std::string(file_prefix()) + site->path() + ".prefix"] = all.chunk(model.layers(), 1)[static_cast<size_t>(layer++)].contiguous();
     }
     Method::import(model, name, tensors, what);
   }

@@ -40,6 +40,7 @@ class PromptMethod : public Method {
   bool merges() const override { return false; }
   std::string_view first_effect() const override { return "its virtual tokens take part in attention from the start"; }
   FileForm file_form() const override { return FileForm::peft; }
+  std::string_view file_prefix() const override { return "base_model."; }
 
   /// What a prompt is to whoever loads it: the vectors, however they were made.
   TensorMap exported(const Transformer& model, const std::string& name) const override {
@@ -52,7 +53,7 @@ class PromptMethod : public Method {
   void import(Transformer& model, const std::string& name, const TensorMap& given, const std::string& what) const override {
     TensorMap tensors = given;
     if (auto prompt = tensors.extract("prompt_embeddings"); !prompt.empty()) {
-      prompt.key() = "base_model.model." + model.first_site(SiteKind::embedding)->path() + ".prompt_embeddings";
+      prompt.key() = std::string(file_prefix()) + model.first_site(SiteKind::embedding)->path() + ".prompt_embeddings";
       tensors.insert(std::move(prompt));
     }
     Method::import(model, name, tensors, what);

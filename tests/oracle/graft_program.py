@@ -1,9 +1,11 @@
-"""How the oracles call graft: the only place to change. `program` is build/dev/tests/model_dump:
+"""How the oracles call graft: the only place to change. `program` is build/dev/tests/model_dump, if nothing else is said:
 
   model_dump logits MODEL ids.json out.safetensors [ADAPTER]      fp32; tensors logits_0, logits_1, ... [time, vocab]
+  model_dump logits RUN ids.json out.safetensors                  the same for a run's last step
   model_dump greedy MODEL ids.json COUNT out.json [ADAPTER]
 ids files are JSON: a list of texts, each a list of token ids. The greedy output holds the new tokens only, one list a prompt.
 """
+import json
 import subprocess
 import tempfile
 from pathlib import Path
@@ -37,3 +39,14 @@ def graft_greedy(program, model, prompts, count):
         write_json(ids, prompts)
         run([program, "greedy", model, ids, count, out])
         return read_json(out)
+
+
+def graft_losses(program, job, run_folder):
+    """The loss of each step of a job; `program` is graft itself."""
+    run([program, "finetune", job, "--overwrite"])
+    return [json.loads(line)["loss"] for line in (Path(run_folder) / "metrics.jsonl").read_text().splitlines() if '"gradient_norm"' in line]
+
+
+def first_values(run_folder):
+    """The adapter in the checkpoint of a run of one step, by graft's own names."""
+    return load_file(Path(run_folder) / "checkpoints" / "step-1" / "adapter.safetensors")

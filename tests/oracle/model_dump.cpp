@@ -1,12 +1,16 @@
-// What the oracles compare: a model's logits (GRAFT_DUMP_DTYPE, else fp32) and greedy tokens in fp32, and losses of given batches.
-//   model_dump logits MODEL ids.json out.safetensors [ADAPTER]     tensors logits_0, logits_1, ...: [time, vocab]
-//   model_dump hidden MODEL ids.json out.safetensors               tensors hidden_0, hidden_1, ...: [time, dim], before any head
+// What the oracles compare: a model's logits (GRAFT_DUMP_DTYPE, else fp32) and greedy tokens in fp32.
+//   model_dump logits MODEL ids.json out.safetensors [ADAPTER]     tensors logits_0, logits_1, ...: [time, vocab], a row for each token given
+//   model_dump logits RUN ids.json out.safetensors                 a run's last step, with the adapter as it was trained
+//   model_dump hidden MODEL|RUN ids.json out.safetensors [ADAPTER]  tensors hidden_0, hidden_1, ...: [time, dim], before any head
 //   model_dump greedy MODEL ids.json COUNT out.json [ADAPTER]
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include "../../recipes/session.h"
+#include "../../recipes/task.h"
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
+#include "graft/data/batches.h"
 #include "graft/io/atomic_file.h"
 #include "graft/io/tensors.h"
 #include "graft/models/generate.h"
@@ -25,19 +29,24 @@ std::string seat(Transformer& model, const char* folder) {
   return "default";
 }
 
-void dump_states(const std::string& verb, const std::string& path, const std::string& ids_file, const std::string& out, const char* adapter) {
+void dump_states(const std::string& verb, const std::string& path, const std::string& ids_file, const std::string& out, const std::string& adapter) {
   at::NoGradGuard no_grad;
   const char* dtype = std::getenv("GRAFT_DUMP_DTYPE");
-  const auto model = load_model(*open_model_files(path), {at::kCPU, dtype_from_name(dtype ? dtype : "fp32", at::kCPU), {}});
-  const std::string name = seat(*model, adapter);
+  const Target target = open_target(path, adapter, "", {});
+  const auto files = open_model_files(target.model.path);
+  const auto model = load_model(*files, {at::kCPU, dtype_from_name(dtype ? dtype : "fp32", at::kCPU), target.quantization, task_of(target, *files)});
+  const std::string name = seat_target(*model, target, {});
+  const VirtualTokens extra = model->virtual_tokens(name);
   TensorMap tensors;
   for (const auto& ids : read_ids(ids_file)) {
-    Batch batch;
+    HostBatch host;
+    host.rows = 1, host.columns = static_cast<int64_t>(ids.size());
+    host.ids.assign(ids.begin(), ids.end()), host.segments.assign(ids.size(), 0);
+    for (int64_t t = 0; t < host.columns; ++t) host.positions.push_back(t);
+    Batch batch = to_batch(with_virtual_tokens(host, extra), at::kCPU);
     batch.adapter = name;
-    batch.ids = at::tensor(std::vector<int64_t>(ids.begin(), ids.end()), at::kLong).unsqueeze(0);
-    batch.positions = at::arange(batch.ids.size(1), at::kLong).unsqueeze(0);
-    batch.segments = at::zeros_like(batch.ids);
-    tensors[fmt::format("{}_{}", verb, tensors.size())] = (verb == "logits" ? logits(*model, batch) : model->hidden(batch))[0].contiguous();
+    const Tensor states = verb == "logits" ? logits(*model, batch) : model->hidden(batch);
+    tensors[fmt::format("{}_{}", verb, tensors.size())] = states[0].slice(0, extra.slots).contiguous();
   }
   save_tensors(out, tensors);
 }
@@ -57,7 +66,7 @@ void dump_greedy(const std::string& path, const std::string& ids_file, int64_t c
 int main(int argc, char** argv) {
   try {
     const std::string verb = argc > 1 ? argv[1] : "";
-    if ((verb == "logits" || verb == "hidden") && argc >= 5) return dump_states(verb, argv[2], argv[3], argv[4], argc > 5 ? argv[5] : nullptr), 0;
+    if ((verb == "logits" || verb == "hidden") && argc >= 5) return dump_states(verb, argv[2], argv[3], argv[4], argc > 5 ? argv[5] : ""), 0;
     if (verb == "greedy" && argc >= 6) return dump_greedy(argv[2], argv[3], std::atoll(argv[4]), argv[5], argc > 6 ? argv[6] : nullptr), 0;
     fmt::print(stderr, "usage: model_dump logits|hidden|greedy ...\n");
     return 2;

@@ -13,3 +13,6 @@ run $python tests/oracle/chat_template_oracle.py "$build/tests/chat_template_dum
 run $python tests/oracle/bitsandbytes_bytes.py "$build/tests/quant_dump" cpu 200
 run $python tests/oracle/quantization_error.py "$build/tests/quant_dump"
 KILLS=1 benchmarks/acceptance/main_job.sh --only exports
+run $python tests/oracle/peft_adapters.py "$build"
+run tests/oracle/adapterhub_setup.sh
+run .deps/adapterhub/bin/python tests/oracle/hub_adapters.py "$build"

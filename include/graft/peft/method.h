@@ -51,6 +51,8 @@ class Method {
   /// Whose folder form its files have, and its own part of adapter_config.json (PEFT's: peft_type among it).
   virtual FileForm file_form() const { return FileForm::graft; }
   virtual Json file_config(const Transformer& model, const std::string& name) const { return Json::object(); }
+  /// What PEFT's names of the base's modules begin with: where it wraps the model as a whole, for prompts, "base_model.".
+  virtual std::string_view file_prefix() const { return "base_model.model."; }
   /// The file's tensors. By default the parameters, by PEFT's names.
   virtual TensorMap exported(const Transformer& model, const std::string& name) const;
   /// Takes the file's tensors over; all faults in one RequestError.
