@@ -50,8 +50,7 @@ void take_targets(PeftFields& fields, AdapterOptions& options) {
   if (fields.take("exclude_modules", value)) options.exclude_modules = read_names(value);
   if (fields.take("layers_to_transform", value)) options.layers_to_transform = value.is_array() ? value.get<std::vector<int>>() : std::vector<int>{value.get<int>()};
   fields.take("modules_to_save", options.modules_to_save);
-  bool tied = false;
-  fields.take(tying_key, tied);   // match_base looks at it
+  fields.take(tying_key, value);   // match_base looks at it
 }
 
 void refuse_the_rest(const PeftFields& fields, const Log& log) {
@@ -63,8 +62,6 @@ void refuse_the_rest(const PeftFields& fields, const Log& log) {
 }
 
 AdapterOptions own_options(const Json& config, const std::string& where) {
-  AdapterOptions options;
-  ErrorList errors;
   return read_job<AdapterOptions>(parse_config(config.at(own_key).get<std::string>(), where));
 }
 
@@ -161,7 +158,7 @@ void write_adapter(const fs::path& folder, const Transformer& model, const std::
   fs::create_directories(folder);
   const nlohmann::json sorted = nlohmann::json::parse(config_of(model, name, options, *method, base_model).dump());   // PEFT writes its keys sorted
   const bool hub = method->file_form() == FileForm::adapter_hub;
-  if (const TensorMap head = hub ? taken_head(model, tensors) : TensorMap{}; !head.empty()) save_tensors(folder / hub_head_name, head, {{"format", "pt"}});
+  if (const TensorMap head = hub ? taken_head(model, tensors) : TensorMap(); !head.empty()) save_tensors(folder / hub_head_name, head, {{"format", "pt"}});
   save_tensors(folder / weights_names[hub], tensors, {{"format", "pt"}});
   write_file(folder / config_name, sorted.dump(2) + "\n");
 }

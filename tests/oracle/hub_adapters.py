@@ -1,10 +1,11 @@
 """graft's bottleneck adapters against AdapterHub's on tiny models, in fp32 on the CPU. For .deps/adapterhub/bin/python (adapterhub_setup.sh).
 
-Usage: hub_adapters.py BUILD_FOLDER [--all | --only WORD]      without either: the three presets on llama
+Usage: hub_adapters.py BUILD_FOLDER [--all | --only WORD]      without either: the three presets
 Each case: (1) AdapterHub's folder of random values in graft, (2) 20 steps from it, (3) the folder that graft writes then in AdapterHub,
-against graft's live adapter. A family is a row of FAMILIES: its folder, and how AdapterHub loads it.
+against graft's live adapter. Each on every family of hub_families.py.
 """
 import argparse
+import itertools
 import logging
 import tempfile
 import warnings
@@ -16,13 +17,11 @@ import torch
 from adapters import DoubleSeqBnConfig, ParBnConfig, SeqBnConfig
 from safetensors.torch import save_file
 
-from adapter_training import (LOGITS, MODEL, check_losses, graft_job, optimizer_for, randomise, relative_difference, train_with_graft,
-                              train_with_torch, write_data)
+from adapter_training import LOGITS, check_losses, graft_job, optimizer_for, randomise, relative_difference, train_with_graft, train_with_torch
 from graft_program import graft_logits
-from reference import Summary, load_model, logits_of
-from texts import fixed_ids
+from hub_families import FAMILIES
+from reference import Summary, logits_of
 
-FAMILIES = {"llama": (MODEL, load_model)}
 METHODS = {"houlsby": DoubleSeqBnConfig, "pfeiffer": SeqBnConfig, "parallel": ParBnConfig}
 
 
@@ -31,7 +30,6 @@ class Case:
     name: str
     method: str
     options: dict = field(default_factory=dict)   # the same names on both sides, but for a learned scaling
-    family: str = "llama"
     rate: float = 5e-3
     quick: bool = False
 
@@ -56,12 +54,19 @@ CASES = [
     Case("parallel, new norms after", "parallel", {"ln_after": True, "scaling": 2.0}),
 ]
 
-def hub_model(case):
+def hub_model(family):
     torch.manual_seed(5)
-    folder, load = FAMILIES[case.family]
-    model = load(folder)
+    model = family.load()
     adapters.init(model)
-    return model
+    return model.eval()
+
+
+def logits_from(model, family):
+    """AdapterHub's classifiers know no cache."""
+    if family.name == "llama":
+        return logits_of(model, family.texts)
+    with torch.no_grad():
+        return [model(input_ids=torch.tensor([ids])).logits[0] for ids in family.texts]
 
 
 def save(model, folder):
@@ -74,40 +79,40 @@ def save(model, folder):
             (folder / old).unlink()
 
 
-def take(summary, case, model, folder):
+def take(summary, name, model, folder):
     """Loads a folder; every key of both sides has to be met."""
     found = {}
     model.set_active_adapters(model.load_adapter(str(folder), loading_info=found, use_safetensors=True))
     faults = [key for kind in ("missing_keys", "unexpected_keys") for key in found.get(kind) or []]
     if faults:
-        summary.line(f"{case.name}: AdapterHub takes every key", "; ".join(faults)[:200], "none left", False)
+        summary.line(f"{name}: AdapterHub takes every key", "; ".join(faults)[:200], "none left", False)
     return model.eval()
 
 
-def check(summary, case, build, work):
-    base, _ = FAMILIES[case.family]
-    texts, work = fixed_ids(base), Path(work) / case.name.replace(" ", "_").replace(",", "")
+def check(summary, case, family, build, work):
+    name, base, dump = f"{family.name}: {case.name}", family.folder, Path(build) / "tests" / "model_dump"
+    work = Path(work) / name.replace(" ", "_").replace(",", "").replace(":", "")
     work.mkdir()
-    model = hub_model(case)
-    plain = logits_of(model.eval(), texts)
+    model = hub_model(family)
+    plain = logits_from(model, family)
     model.add_adapter("task", config=case.config())
     model.train_adapter("task")
     randomise(model)
     save(model.eval(), work / "hub")
-    theirs = logits_of(model, texts)
+    theirs = logits_from(model, family)
     effect = relative_difference(theirs, plain)
     if effect < 1000 * LOGITS:
-        summary.line(f"{case.name}: changes the logits", effect, f">= {1000 * LOGITS:g}", False)
-    dump = Path(build) / "tests" / "model_dump"
-    summary.line(f"{case.name}: AdapterHub's folder in graft, logits", relative_difference(graft_logits(dump, base, texts, work / "hub"), theirs), LOGITS)
+        summary.line(f"{name}: changes the logits", effect, f">= {1000 * LOGITS:g}", False)
+    ours = family.rows(graft_logits(dump, base, family.texts, work / "hub"))
+    summary.line(f"{name}: AdapterHub's folder in graft, logits", relative_difference(ours, theirs), LOGITS)
 
-    section = {"method": case.method, **case.options, "init_from": str(work / "hub")}
-    job = graft_job(base, section, write_data(work), work / "run", case.rate)
+    job = graft_job(base, {"method": case.method, **case.options, "init_from": str(work / "hub")}, family.data, work / "run", case.rate)
+    job["model"].update(family.model_section)
     mine = train_with_graft(Path(build) / "graft", work, "job", job)
-    check_losses(summary, case.name, mine, train_with_torch(model, optimizer_for(model, case.rate), lambda ids: model(input_ids=ids, use_cache=False).logits))
-    loaded = take(summary, case, hub_model(case), work / "run" / "adapter")
-    summary.line(f"{case.name}: graft's folder in AdapterHub, logits", relative_difference(logits_of(loaded, texts), graft_logits(dump, work / "run", texts)),
-                 LOGITS)
+    check_losses(summary, name, mine, train_with_torch(model, optimizer_for(model, case.rate), family.loss(model)))
+    loaded = logits_from(take(summary, name, hub_model(family), work / "run" / "adapter"), family)
+    live = family.rows(graft_logits(dump, work / "run", family.texts))
+    summary.line(f"{name}: graft's folder in AdapterHub, logits", relative_difference(loaded, live), LOGITS)
 
 
 def main():
@@ -118,12 +123,13 @@ def main():
     options = parser.parse_args()
     summary = Summary()
     with tempfile.TemporaryDirectory() as work:
-        for case in CASES:
-            if options.only in case.name if options.only else case.quick or options.all:
+        for family, case in itertools.product([row(work) for row in FAMILIES], CASES):
+            name = f"{family.name}: {case.name}"
+            if options.only in name if options.only else case.quick or options.all:
                 try:
-                    check(summary, case, options.build, work)
+                    check(summary, case, family, options.build, work)
                 except (Exception, SystemExit) as fault:   # the other cases are worth knowing too
-                    summary.line(case.name, str(fault).strip().replace("\n", " ")[-400:] or type(fault).__name__, "runs", False)
+                    summary.line(name, str(fault).strip().replace("\n", " ")[-400:] or type(fault).__name__, "runs", False)
     summary.exit()
 
 

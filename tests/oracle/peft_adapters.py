@@ -16,8 +16,8 @@ from peft.optimizers import create_loraplus_optimizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from adapter_cases import CASES, each_its_own, from_folder
-from adapter_training import (DECAY, LOGITS, check_losses, graft_job, optimizer_for, randomise, relative_difference, train_with_graft,
-                              train_with_torch, write_data)
+from adapter_training import (DECAY, LOGITS, check_losses, graft_job, optimizer_for, randomise, relative_difference, token_loss,
+                              train_with_graft, train_with_torch, write_data)
 from graft_program import first_values, graft_logits
 from peft_training import MODEL
 from reference import Summary, load_model, logits_of
@@ -115,7 +115,7 @@ class Comparison:
         optimizer = optimizer_for(model, case.rate) if case.lora_plus == 1 else create_loraplus_optimizer(
             model, torch.optim.AdamW, lr=case.rate, loraplus_lr_ratio=case.lora_plus, loraplus_weight_decay=DECAY)
         mine = train_with_graft(self.program, folder.parent, "job", self.job(case, base, run, 20, folder if case.start is from_folder else None))
-        check_losses(self.summary, case.name, mine, train_with_torch(model, optimizer, lambda ids: model(input_ids=ids).logits))
+        check_losses(self.summary, case.name, mine, train_with_torch(model, optimizer, token_loss(lambda ids: model(input_ids=ids).logits)))
         if case.converts:
             model.save_pretrained(folder, path_initial_model_for_weight_conversion=folder.parent / "first")
             self.summary.line(f"{case.name}: PEFT's folder, converted to LoRA, in graft, logits",
@@ -128,7 +128,7 @@ class Comparison:
         for name, parameter in model.named_parameters():
             parameter.requires_grad = case.trained(name)
         mine = train_with_graft(self.program, run.parent, "job", self.job(case, base, run, 20))
-        check_losses(self.summary, case.name, mine, train_with_torch(model, optimizer_for(model, case.rate), lambda ids: model(input_ids=ids).logits))
+        check_losses(self.summary, case.name, mine, train_with_torch(model, optimizer_for(model, case.rate), token_loss(lambda ids: model(input_ids=ids).logits)))
         self.summary.line(f"{case.name}: trained model, logits", relative_difference(graft_logits(self.dump, run, texts), logits_of(model, texts)), 1e-4)
 
     def to_peft(self, case, trained, base, texts, run):

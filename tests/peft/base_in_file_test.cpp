@@ -4,6 +4,7 @@
 #include "graft/core/error.h"
 #include "graft/core/json.h"
 #include "graft/io/tensors.h"
+#include "graft/nn/layers.h"
 #include "support/models.h"
 
 namespace graft::testing {
@@ -150,6 +151,26 @@ TEST(BaseInFile, AdapterHubKnowsANormBeforeTheBottleneckByTwoNames) {
   tensors[second] += 1;
   save_tensors(folder.file(), tensors);
   EXPECT_NE(folder.loaded().find("differ"), std::string::npos);
+}
+
+TEST(BaseInFile, AdapterHubSavesTheBasesHeadBesideAnAdapterAndAHeadlessModelsShortNames) {
+  AdapterOptions options;
+  options.method = "pfeiffer";
+  options.select_options();
+  const Folder folder(tiny_config("llama"), options);
+  TensorMap head;
+  head["lm_head.weight"] = folder.model->vocabulary_head()->weight()->dense(at::kFloat).clone();
+  save_tensors(folder.folder / "model_head.safetensors", head);
+  EXPECT_EQ(folder.loaded(), "");
+  head["lm_head.weight"][0][0] += 1;
+  save_tensors(folder.folder / "model_head.safetensors", head);
+  EXPECT_NE(folder.loaded().find("another lm_head"), std::string::npos);
+  std::filesystem::remove(folder.folder / "model_head.safetensors");
+
+  TensorMap shorter;
+  for (const auto& [key, tensor] : folder.tensors()) shorter[key.substr(std::string("model.").size())] = tensor;
+  save_tensors(folder.file(), shorter);
+  EXPECT_EQ(folder.loaded(), "");
 }
 
 }  // namespace
