@@ -118,6 +118,7 @@ class BottleneckMethod : public Method {
   }
 
   FileForm file_form() const override { return FileForm::adapter_hub; }
+  std::string_view file_prefix() const override { return ""; }
   Json file_config(const Transformer& model, const std::string&) const override { return hub_config(form_, options_, model.hidden_size()); }
   /// AdapterHub puts the adapter's name into the key: <site>.<name>.adapter_up.weight
   TensorMap exported(const Transformer& model, const std::string& name) const override {
