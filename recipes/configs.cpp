@@ -25,8 +25,11 @@ std::vector<fs::path> config_folders() {
   return folders;
 }
 
-Job example_job() {
+Job example_job(const std::string& method) {
   Job job;
+  job.adapter.method = method;
+  job.adapter.select_options();
+  job.train.learning_rate = method_row(method).rate.usual;
   job.model.path = "HuggingFaceTB/SmolLM2-135M-Instruct";
   job.data.train = {DataSource{.path = "data/train.jsonl"}};
   job.output_dir = "runs/mine";
@@ -58,12 +61,24 @@ fs::path find_config(const std::string& name) {
   refuse("no config '{}': neither a file here nor an installed one{}; installed: {}", name, did_you_mean(name, names), join(names));
 }
 
-std::string new_config() {
+std::string new_config(const std::string& method) {
   return "# A job for graft: edit it, then run  graft finetune FILE   (any key can be overridden there: train.epochs=3)\n" +
-         to_yaml(example_job(), /*comments=*/true);
+         to_yaml(example_job(method), /*comments=*/true);
 }
 
 std::string job_schema() { return json_schema(Job{}).dump(2) + "\n"; }
-std::string job_help() { return help_text(Job{}); }
+std::string job_help() {
+  std::string text = help_text(Job{}) + "\nMethods (adapter.method), the learning rate that each brings, and its own keys of `adapter`:\n";
+  for (const MethodRow* row : methods()) {
+    AdapterOptions adapter;
+    adapter.method = row->name;
+    adapter.select_options();
+    text += fmt::format("\n{}: {}; learning rate {}\n", row->name, row->summary, row->rate.usual);
+    std::visit([&](const auto& options) {
+      if constexpr (Section<std::decay_t<decltype(options)>>) text += help_text(options);
+    }, adapter.options);
+  }
+  return text;
+}
 
 }  // namespace graft

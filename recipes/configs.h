@@ -10,9 +10,10 @@ namespace graft {
 std::filesystem::path find_config(const std::string& name);
 std::vector<std::filesystem::path> installed_configs();
 
-/// A commented YAML with every key at its default.
-std::string new_config();
+/// A commented YAML with every key at its default, for a method with the learning rate that it brings.
+std::string new_config(const std::string& method = "lora");
 std::string job_schema();
+/// All keys, and each method with its own.
 std::string job_help();
 
 }  // namespace graft

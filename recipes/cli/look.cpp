@@ -11,7 +11,7 @@ namespace graft::cli {
 namespace {
 
 struct Flags {
-  std::string path, from;
+  std::string path, from, method = "lora";
   std::vector<std::string> overrides;
   bool tensors = false;
   int64_t count = 3;
@@ -24,7 +24,7 @@ void write_new(const Program& program, const Flags& flags) {
     return;
   }
   require(!std::filesystem::exists(flags.path), "{} exists already", flags.path);
-  write_file(flags.path, flags.from.empty() ? new_config() : read_text(find_config(flags.from)));
+  write_file(flags.path, flags.from.empty() ? new_config(flags.method) : read_text(find_config(flags.from)));
   program.log.info("wrote {}", flags.path);
 }
 
@@ -44,6 +44,8 @@ void add_look_verbs(Program& program) {
   program.verb("doctor", "what this machine and build can do", [] { fmt::print("{}", describe_machine()); });
   auto* fresh = program.verb("new", "write a commented config, or copy an installed one", [&program, flags] { write_new(program, *flags); });
   fresh->add_option("file", flags->path, "where to write; without it, what there is to copy is listed");
+  const Choices names = AdapterOptions::method_names();
+  fresh->add_option("--method", flags->method, "how to adapt")->capture_default_str()->check(CLI::IsMember(std::vector<std::string>(names.begin(), names.end())));
   fresh->add_option("--from", flags->from, "an installed config's name");
   program.verb("schema", "the JSON schema of a job, for editors", [] { fmt::print("{}", job_schema()); });
 }

@@ -62,7 +62,7 @@ runs 0 'differs by at most' export "$work/run" --merged "$work/merged" --adapter
 runs 2 'not an empty folder' export "$work/run" --merged "$work/merged"
 runs 0 '4 file' export "$work/run" --merged "$work/sharded" --max-shard-size 40KB
 runs 0 'weights fit' inspect "$work/sharded"
-runs 0 'rank 4' inspect "$work/adapter"
+runs 0 'rank: 4' inspect "$work/adapter"
 runs 0 '.' generate "$work/merged" --prompt 'What is a cow?' --max-new-tokens 4
 runs 0 '16 new answers' generate "$work/run" --data $golden/data/val.jsonl --out "$work/predictions.jsonl" --max-new-tokens 4
 runs 0 '^0 new answers' generate "$work/run" --data $golden/data/val.jsonl --out "$work/predictions.jsonl" --max-new-tokens 4
