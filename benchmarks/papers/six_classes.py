@@ -24,6 +24,7 @@ SEEDS = (1, 2, 3)
 ROWS = {
     "full": (["adapter.method=full"], [5e-5, 1e-4, 2e-4]),
     "head": (["adapter.method=head"], [1e-3, 3e-3, 1e-2]),
+    "head, mean pooling": (["adapter.method=head", "model.pooling=mean"], [3e-3, 1e-2, 3e-2]),
     "houlsby, width 6": (["adapter.method=houlsby", "adapter.reduction_factor=64"], [1e-3, 3e-3]),
     "houlsby, width 24": (["adapter.method=houlsby", "adapter.reduction_factor=16"], [1e-3, 3e-3]),
     "houlsby, width 96": (["adapter.method=houlsby", "adapter.reduction_factor=4"], [1e-3, 3e-3]),
@@ -33,7 +34,7 @@ ROWS = {
     "lora, rank 32, q and v": (["adapter.method=lora", "adapter.rank=32", "adapter.alpha=64", "adapter.target_modules=[query,value]"], [1e-3, 3e-3]),
     "dora, rank 8, q and v": (["adapter.method=dora", "adapter.rank=8", "adapter.alpha=16", "adapter.target_modules=[query,value]"], [1e-3, 3e-3, 6e-3]),
     "ia3": (["adapter.method=ia3"], [3e-3, 1e-2, 3e-2]),
-    "prompt, 10": (["adapter.method=prompt_tuning", "adapter.num_virtual_tokens=10"], [1e-2, 3e-2, 1e-1]),
+    "prompt, 10": (["adapter.method=prompt_tuning", "adapter.num_virtual_tokens=10"], [1e-2, 3e-2, 1e-1, 3e-1]),
     "prefix, 10 (p_tuning_v2)": (["adapter.method=p_tuning_v2", "adapter.num_virtual_tokens=10"], [3e-3, 1e-2, 3e-2]),
 }
 

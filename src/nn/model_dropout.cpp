@@ -44,7 +44,7 @@ Tensor ModelDropout::of_attention(const Tensor& weights, const Batch& batch) con
     const Tensor kept = dropout(at::ones_like(rows), share, {part.seed, site, static_cast<uint32_t>(part.step)},
                                 part.segments.unsqueeze(1).expand_as(positions), positions);
     const Tensor in_front = at::arange(prefix, part.positions.options()).expand({rows.size(0), prefix});
-    const Tensor column = at::cat({in_front, part.positions + prefix}, 1);   // [batch, keys]
+    const Tensor column = at::cat({in_front, part.positions}, 1);   // [batch, keys]; tokens' positions begin behind the prefix
     return rows * kept.gather(3, column.view({rows.size(0), 1, 1, keys}).expand_as(rows));
   });
 }
