@@ -19,8 +19,17 @@ mixed() { suite "8 prompts, 8 LoRAs, 8 methods in a batch equal single runs (1e-
 peft() { oracle peft "$python" tests/oracle/peft_adapters.py "$build" --all; }
 hub() { tests/oracle/adapterhub_setup.sh && oracle hub .deps/adapterhub/bin/python tests/oracle/hub_adapters.py "$build" --all; }
 encoders() { oracle encoders "$python" tests/oracle/encoder_oracle.py "$build/tests/model_dump"; }
-papers() { line "the papers' claims at small scale" "no script yet" "docs table, 3 seeds" not-run; }
-papers_gpu() { papers; }
+papers() {
+  line "a second task, SmolLM2's methods and prompt lengths, latencies" "no script yet" "issue 5, bar 3" not-run
+  line "a CPU step of MiniLM with LoRA and with a prompt against PEFT's" "no script yet" ">= 1.3x" not-run
+}
+# GRAFT_MINILM: MiniLM's folder; GRAFT_SIX: what six_classes.py made of the quick start's data. Goes on in GRAFT_PAPERS, so that it can be cut into calls.
+papers_gpu() {
+  [[ -d ${GRAFT_MINILM:-} && -d ${GRAFT_SIX:-} ]] || { line "six classes on MiniLM" "GRAFT_MINILM and GRAFT_SIX are not set" "13 methods, 3 seeds" not-run; return; }
+  local work=${GRAFT_PAPERS:-/tmp/papers}
+  "$python" benchmarks/papers/six_classes.py run "$release/graft" "$GRAFT_MINILM" "$GRAFT_SIX" "$work" --jobs 6 --minutes 7 >/dev/null 2>&1
+  oracle papers "$python" benchmarks/papers/six_classes.py bars "$work"
+}
 
 step_ms() { field "$("$release/benchmarks/train_step" "$@")" seconds | awk '{ printf "%.2f", 1000 * $1 }'; }
 # The median of three pairs, taken in turn: the host's speed drifts.

@@ -5,6 +5,7 @@
   six_classes.py run GRAFT MODEL DATA OUT [--device cuda] [--jobs 4] [--minutes 7]
                                                       a learning rate for each row from a part of the training data, then three seeds of each
   six_classes.py table OUT                            a Markdown table of OUT/results.jsonl
+  six_classes.py bars OUT                             the bars that they meet or miss
 
 OUT/results.jsonl has a line a run; runs that are there are not run again, so the work can be cut into parts.
 """
@@ -122,9 +123,27 @@ def table(out):
               f"| {statistics.median(d['ms_a_step'] for d in runs):.1f} | {max(d['memory_mib'] for d in runs):.0f} |")
 
 
+# transformers + PEFT, one seed, and which row of ours answers.
+REFERENCES = {"full": 95.7, "lora, rank 8, q and v": 94.5, "prompt, 10": 93.3, "head, mean pooling": 92.8, "prefix, 10 (p_tuning_v2)": 84.5}
+NEAR_FULL = ("houlsby, width 24", "houlsby, width 96", "pfeiffer, width 24", "lora, rank 2, q and v", "lora, rank 8, q and v", "lora, rank 32, q and v")
+
+
+def bars(out):
+    lines = [json.loads(line) for line in (Path(out) / "results.jsonl").read_text().splitlines()]
+    runs = {name: [100 * d["accuracy"] for d in lines if d["row"] == name and d["train"] == "train" and "accuracy" in d] for name in ROWS}
+    full = runs["full"] and statistics.mean(runs["full"])
+    for name, reference in REFERENCES.items():
+        spread = f"{min(runs[name]):.1f} to {max(runs[name]):.1f}" if runs[name] else "no run"
+        print(f"six classes, {name}: accuracy, % | {spread} | >= {reference} within the spread | {'holds' if runs[name] and max(runs[name]) >= reference else 'short'}")
+    for name in NEAR_FULL:
+        figure = f"{statistics.mean(runs[name]):.1f}, full {full:.1f}" if runs[name] and full else "no run"
+        holds = runs[name] and full and statistics.mean(runs[name]) >= full - 1
+        print(f"six classes, {name} with <= 4 % of the parameters: accuracy, % | {figure} | within 1 of full | {'holds' if holds else 'short'}")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=["data", "run", "table"])
+    parser.add_argument("verb", choices=["data", "run", "table", "bars"])
     parser.add_argument("paths", nargs="+")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--jobs", type=int, default=4)
@@ -132,8 +151,8 @@ if __name__ == "__main__":
     given = parser.parse_args()
     if given.verb == "data":
         make_data(*given.paths)
-    elif given.verb == "table":
-        table(*given.paths)
+    elif given.verb in ("table", "bars"):
+        (table if given.verb == "table" else bars)(*given.paths)
     else:
         given.graft, given.model, given.data, given.out = given.paths
         run(given)
