@@ -131,7 +131,7 @@ std::string inspect(const std::string& path, bool tensors) {
 std::string show_samples(const Job& job, int64_t count, const Log& log) {
   const Base base = open_base(job.model);
   const auto outline = outline_model(*base.files, task_of_job(job, *base.files));
-  const PreparedData data = prepare_for(base, *outline, job.data, log);
+  const PreparedData data = prepare_for(base, *outline, job.data, virtual_tokens_of(job.adapter), log);
   std::string text;
   for (int64_t i = 0; i < std::min(count, data.train.size()); ++i) {
     const SampleView sample = data.train.sample(i);
@@ -164,7 +164,7 @@ std::string evaluate_target(const Target& target, const DataOptions& options, co
   Speaker speaker = open_speaker(target, device, dtype, log, stop);
   DataOptions fitting = options;
   if (speaker.model->task().kind != TaskKind::causal_lm) fitting.overlong = "truncate";
-  const PreparedData data = prepare_for(speaker.base, *speaker.model, fitting, log, stop);
+  const PreparedData data = prepare_for(speaker.base, *speaker.model, fitting, virtual_tokens_of(target.adapter), log, stop);
   const EvalReport report = evaluate_loss(*speaker.model, speaker.adapter, data.train, batch_size, stop);
   if (!report.metrics.empty()) return label_report(target, report);
   std::string text = fmt::format("{}\n  samples {}  target tokens {}\n  loss {:.5f}  perplexity {:.4f}  token accuracy {:.2f} %\n", target.what,

@@ -94,11 +94,13 @@ std::vector<std::string> labels_of(const Job& job, const Base& base) {
 void graft_for(Transformer& model, const Job& job, const Base& base, bool fresh, const Log& log) {
   GraftSetting setting{.seed = job.train.seed, .fresh = fresh, .tokenizer = &base.tokenizer};
   setting.original = [&](const std::string& tensor) { return base.files->read(tensor, at::kFloat); };
-  if (fresh) setting.labels = labels_of(job, base);
+  if (fresh) setting.labels = model.task().labels.empty() ? labels_of(job, base) : model.task().labels;
   graft_adapter(model, "default", job.adapter, setting, log);
   if (!job.adapter.init_from.empty()) {
     load_adapter_values(model, "default", job.adapter, job.adapter.init_from);
     log.info("the adapter starts from {}", job.adapter.init_from);
+    for (const auto& difference : differences(read_adapter_options(job.adapter.init_from), job.adapter))   // another alpha starts elsewhere
+      if (difference.key != "init_from" && difference.key != "target_modules") log.warn("adapter.init_from: {}", difference.text());
   }
   add_fake_quantization(model, "default", job.quantization, log);
 }
@@ -137,8 +139,8 @@ void train_job(const Job& given, const std::optional<Checkpoint>& checkpoint, co
   job.model = with_task(job.model, task);
   say_task(task, log);
   const auto outline = outline_model(*base.files, task);
-  target_sites(*outline, job.adapter);   // everything that can be wrong with the adapter, before the data is read
-  const PreparedData data = prepare_for(base, *outline, job.data, log, stop);
+  target_sites(*outline, job.adapter), saved_sites(*outline, job.adapter);   // all that can be wrong with the adapter, before the data is read
+  const PreparedData data = prepare_for(base, *outline, job.data, virtual_tokens_of(job.adapter), log, stop);
   const auto model = load_base(base, {device, dtype, job.quantization, task}, log, stop);
   graft_for(*model, job, base, !checkpoint && job.adapter.init_from.empty(), log);
   const auto method = make_method(job.adapter);

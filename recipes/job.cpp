@@ -4,6 +4,7 @@
 
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
+#include "graft/peft/adapter_file.h"
 
 namespace graft {
 
@@ -20,6 +21,7 @@ void check_job(const Job& job) {
   errors.guard([&] { device_from_name(job.device); });
   errors.guard([&] { scheme_of(job.quantization); });
   errors.guard([&] { scheme_of(job.quantization.qat); });
+  if (!job.adapter.init_from.empty()) errors.guard([&] { read_adapter_options(job.adapter.init_from); });
   errors.guard([&] {
     const double dropout = make_method(job.adapter)->dropout();
     if (dropout > 0 && job.quantization.qat.format != "none")

@@ -59,11 +59,22 @@ std::shared_ptr<Transformer> load_base(const Base& base, const LoadOptions& opti
 
 const ChatTemplate* chat_or_null(const Base& base) { return base.chat ? &*base.chat : nullptr; }
 
-PreparedData prepare_for(const Base& base, const Transformer& model, DataOptions options, const Log& log, std::stop_token stop) {
+int64_t virtual_tokens_of(const std::optional<AdapterOptions>& adapter) {
+  int64_t count = 0;
+  if (adapter)
+    std::visit([&](const auto& options) {
+      if constexpr (requires { options.num_virtual_tokens; }) count = options.num_virtual_tokens;
+    }, adapter->options);
+  return count;
+}
+
+PreparedData prepare_for(const Base& base, const Transformer& model, DataOptions options, int64_t virtual_tokens, const Log& log, std::stop_token stop) {
   if (model.has_position_table() && options.max_length > model.max_positions()) {
     log.info("data.max_length is {}; the model has {} positions, which is the limit here", options.max_length, model.max_positions());
     options.max_length = static_cast<int>(model.max_positions());
   }
+  options.max_length -= static_cast<int>(virtual_tokens);
+  require(options.max_length >= 2, "data.max_length leaves no room: the adapter takes {} of it for virtual tokens", virtual_tokens);
   return prepare_data(options, base.tokenizer, chat_or_null(base), model.vocab_size(), cache_folder() / "data", log, std::move(stop), model.task());
 }
 

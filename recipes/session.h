@@ -25,8 +25,10 @@ std::shared_ptr<Transformer> load_base(const Base& base, const LoadOptions& opti
 
 /// What the data pass takes: the template, or null where the model has none.
 const ChatTemplate* chat_or_null(const Base& base);
+/// How many virtual tokens an adapter puts in front of each sample: data.max_length and a model's positions count them.
+int64_t virtual_tokens_of(const std::optional<AdapterOptions>& adapter);
 /// The job's data as this model's ids and labels, from the cache of this machine where it is there. An outline does.
-PreparedData prepare_for(const Base& base, const Transformer& model, DataOptions options, const Log& log, std::stop_token stop = {});
+PreparedData prepare_for(const Base& base, const Transformer& model, DataOptions options, int64_t virtual_tokens, const Log& log, std::stop_token stop = {});
 
 /// Opens the files and reads tokenizer and template; no weights yet.
 Base open_base(const ModelOptions& options);
