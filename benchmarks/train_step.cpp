@@ -61,6 +61,7 @@ int main(int argc, char** argv) {
       else load.quantization.format = word;
     }
     const auto model = path.ends_with(".json") ? random_model(read_json(path), load, 1) : load_model(*open_model_files(path), load);
+    const double loaded = static_cast<double>(device_memory(device).allocated) / (1 << 30), loading_peak = static_cast<double>(device_memory(device).allocated_peak) / (1 << 30);
     model->set_recompute(recompute);
     options.select_options();
     std::visit([](auto& o) {
@@ -100,6 +101,7 @@ int main(int argc, char** argv) {
                                 {"format", load.quantization.format}, {"recompute", recompute},
                                 {"peak_gib", static_cast<double>(device_memory(device).allocated_peak) / (1 << 30)},
                                 {"reserved_gib", static_cast<double>(device_memory(device).reserved_peak) / (1 << 30)},
+                                {"loaded_gib", loaded}, {"loading_peak_gib", loading_peak},
                                 {"between_steps_gib", static_cast<double>(between) / (1 << 30)},
                                 {"driver_gib", static_cast<double>(device_memory(device).total - device_memory(device).free) / (1 << 30)},
                                 {"first_loss", losses.front()}, {"last_loss", losses.back()}}));
