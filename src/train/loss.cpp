@@ -42,6 +42,25 @@ Batch training_batch(const HostBatch& host, const Transformer& model, const std:
   return batch;
 }
 
+/// What several adapters bring into one pass: whose, as laid out, and as the model takes it.
+struct Pass {
+  std::vector<size_t> owners;
+  std::vector<HostBatch> hosts;
+  std::vector<Batch> parts;
+};
+
+Pass gather(const Transformer& model, const std::vector<Share>& shares, size_t index) {
+  Pass pass;
+  for (size_t i = 0; i < shares.size(); ++i) {
+    const Share& share = shares[i];
+    if (index >= share.micro_batches.size() || share.micro_batches[index].target_count == 0) continue;
+    pass.owners.push_back(i);
+    pass.hosts.push_back(with_virtual_tokens(share.micro_batches[index], model.virtual_tokens(share.adapter)));
+    pass.parts.push_back(training_batch(pass.hosts.back(), model, share.adapter, share.context));
+  }
+  return pass;
+}
+
 }  // namespace
 
 double backward(Transformer& model, const std::string& adapter, const std::vector<HostBatch>& micro_batches, const StepContext& context) {
@@ -62,33 +81,25 @@ std::vector<double> backward_together(Transformer& model, const std::vector<Shar
   std::vector<double> losses(shares.size(), 0);
   size_t passes = 0;
   for (const Share& share : shares) passes = std::max(passes, share.micro_batches.size());
-  for (size_t pass = 0; pass < passes; ++pass) {
-    std::vector<size_t> owners;
-    std::vector<HostBatch> hosts;
-    std::vector<Batch> parts;
-    for (size_t i = 0; i < shares.size(); ++i) {
-      if (pass >= shares[i].micro_batches.size() || shares[i].micro_batches[pass].target_count == 0) continue;
-      owners.push_back(i);
-      hosts.push_back(with_virtual_tokens(shares[i].micro_batches[pass], model.virtual_tokens(shares[i].adapter)));
-      parts.push_back(training_batch(hosts.back(), model, shares[i].adapter, shares[i].context));
-    }
-    const Batch batch = mixed(parts);
-    const Tensor hidden = model.hidden(batch);
-    Tensor scaled;
+  for (size_t index = 0; index < passes; ++index) {
+    const Pass pass = gather(model, shares, index);
+    if (pass.parts.empty()) continue;
+    const Tensor hidden = model.hidden(mixed(pass.parts));
+    Tensor total;
     std::vector<Tensor> each;
     int64_t begin = 0;
-    for (size_t p = 0; p < owners.size(); ++p) {
-      const Share& share = shares[owners[p]];
-      const Tensor rows = hidden.narrow(0, begin, hosts[p].rows).narrow(1, 0, hosts[p].columns);
-      each.push_back(loss_of(model, rows, parts[p], hosts[p], 1.0 / static_cast<double>(count_targets(share.micro_batches))));
-      const Tensor loss = each.back() * share.context.loss_scale;
-      scaled = scaled.defined() ? scaled + loss : loss;
-      begin += hosts[p].rows;
+    for (size_t p = 0; p < pass.parts.size(); ++p) {
+      const Share& share = shares[pass.owners[p]];
+      const HostBatch& host = pass.hosts[p];
+      const Tensor own = hidden.narrow(0, begin, host.rows).narrow(1, 0, host.columns);
+      each.push_back(loss_of(model, own, pass.parts[p], host, 1.0 / static_cast<double>(count_targets(share.micro_batches))));
+      const Tensor scaled = each.back() * share.context.loss_scale;
+      total = total.defined() ? total + scaled : scaled;
+      begin += host.rows;
     }
-    if (!scaled.defined()) continue;
-    torch::autograd::backward({scaled}, {});
+    torch::autograd::backward({total}, {});
     const Tensor values = at::stack(each).detach().to(at::kDouble).cpu();
-    for (size_t p = 0; p < owners.size(); ++p) losses[owners[p]] += values[static_cast<int64_t>(p)].item<double>();
+    for (size_t p = 0; p < pass.parts.size(); ++p) losses[pass.owners[p]] += values[static_cast<int64_t>(p)].item<double>();
   }
   return losses;
 }

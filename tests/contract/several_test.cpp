@@ -81,5 +81,15 @@ TEST(Several, AStepTogetherEqualsSoloSteps) {
   }
 }
 
+TEST(Several, WhoHasNothingToLearnInAPassIsLeftOut) {
+  const auto model = with_eight({"lora"});
+  HostBatch empty = row_of(6, 1);
+  std::fill(empty.targets.begin(), empty.targets.end(), -100), empty.target_count = 0;
+  const std::vector<double> losses = backward_together(*model, {{"a0", {empty, row_of(6, 2)}, {}}, {"a1", {empty}, {}}});
+  EXPECT_GT(losses[0], 0);
+  EXPECT_EQ(losses[1], 0);
+  for (const auto& [key, tensor] : parameters(*model, "a1")) EXPECT_FALSE(tensor.grad().defined());
+}
+
 }  // namespace
 }  // namespace graft::testing
