@@ -107,6 +107,7 @@ const DataFormat& detect_format(std::span<const Json> records, const std::map<st
   std::erase_if(candidates, [&](const DataFormat* less) { return std::ranges::any_of(all, [&](const DataFormat* more) { return says_more(*more, *less, answer); }); });
   if (candidates.size() == 1) return *candidates.front();
   std::vector<std::string> names;
+  names.reserve(candidates.size());
   for (const DataFormat* format : candidates) names.emplace_back(format->name);
   refuse("the format could be {} (fields: {}): say which with `format:`", join(names, " or "), field_names(records.front()));
 }

@@ -46,6 +46,7 @@ std::map<std::string, Json> distinct_labels(const std::vector<SourceInput>& sour
 
 std::vector<std::string> in_order(const std::map<std::string, Json>& labels) {
   std::vector<std::string> names;
+  names.reserve(labels.size());
   for (const auto& [name, label] : labels) names.push_back(name);
   if (std::ranges::all_of(labels, [](const auto& item) { return is_whole(item.second); }))
     std::ranges::sort(names, {}, [](const std::string& name) { return std::stod(name); });
