@@ -63,7 +63,7 @@ class DoraMethod : public LowRankMethod {
   FileForm file_form() const override { return FileForm::peft; }
   Json file_config(const Transformer&, const std::string&) const override {
     Json config = low_rank_.peft_config();
-    config["init_lora_weights"] = true, config["use_dora"] = true;
+    config["use_dora"] = true;
     return config;
   }
 };

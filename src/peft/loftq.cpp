@@ -36,9 +36,7 @@ class LoftqMethod : public LowRankMethod {
   std::string_view first_effect() const override { return "the first factors give back a part of what quantising took"; }
   FileForm file_form() const override { return FileForm::peft; }
   Json file_config(const Transformer&, const std::string&) const override {
-    Json config = low_rank_.peft_config();
-    config["init_lora_weights"] = true, config["use_dora"] = false;   // trained, it is a LoRA like any other
-    return config;
+    return low_rank_.peft_config();   // trained, it is a LoRA like any other
   }
 
  private:

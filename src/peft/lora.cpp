@@ -68,9 +68,7 @@ class LoraMethod : public LowRankMethod {
 
   FileForm file_form() const override { return FileForm::peft; }
   Json file_config(const Transformer&, const std::string&) const override {
-    Json config = options_.peft_config();
-    config["init_lora_weights"] = true, config["use_dora"] = false;
-    return config;
+    return options_.peft_config();
   }
 
  private:
@@ -98,7 +96,8 @@ double LowRankOptions::scale_at(const std::string& path) const {
 Json LowRankOptions::peft_config() const {
   return {{"peft_type", "LORA"},          {"r", rank},          {"lora_alpha", alpha},
           {"lora_dropout", dropout},      {"use_rslora", rslora}, {"rank_pattern", Json(rank_pattern)},
-          {"alpha_pattern", Json(alpha_pattern)}, {"bias", "none"},   {"fan_in_fan_out", false}};
+          {"alpha_pattern", Json(alpha_pattern)}, {"bias", "none"},   {"fan_in_fan_out", false},
+          {"init_lora_weights", true},    {"use_dora", false}};
 }
 
 void LowRankOptions::take(PeftFields& fields) {

@@ -66,9 +66,7 @@ class PissaMethod : public LowRankMethod {
     doubled.rank *= 2, doubled.alpha *= factor;
     for (auto& [key, rank] : doubled.rank_pattern) rank *= 2;
     for (auto& [key, alpha] : doubled.alpha_pattern) alpha *= factor;
-    Json config = doubled.peft_config();
-    config["init_lora_weights"] = true, config["use_dora"] = false;
-    return config;
+    return doubled.peft_config();
   }
   TensorMap exported(const Transformer& model, const std::string& name) const override {
     TensorMap tensors = Method::exported(model, name);   // what is trained whole beside it stays

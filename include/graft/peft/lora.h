@@ -33,7 +33,7 @@ struct LowRankOptions {
   }
   int64_t rank_at(const std::string& path) const;
   double scale_at(const std::string& path) const;
-  /// PEFT's LORA config without use_dora and init_lora_weights, and back.
+  /// PEFT's LORA config, of a plain LoRA, and back.
   Json peft_config() const;
   void take(PeftFields& fields);
 };
