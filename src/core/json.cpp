@@ -6,11 +6,18 @@
 
 namespace graft {
 
+namespace {
+constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+}
+
 Json parse_json(std::string_view text, std::string_view what) {
   const auto within_depth = [](int depth, Json::parse_event_t, Json&) {
     if (depth > json_depth_limit) refuse("nested deeper than {} levels", json_depth_limit);
     return true;
   };
+  // A text may begin with one mark; the parser would pass over another one behind it.
+  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
+  require(!text.starts_with(byte_order_mark), "{}: not valid JSON: it begins with two byte order marks", what);
   // The parser takes a NUL for the end of its input and would not see what follows.
   require(text.find('\0') == std::string_view::npos, "{}: not valid JSON: a NUL byte at {}", what, text.find('\0'));
   try {

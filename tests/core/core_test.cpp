@@ -31,6 +31,8 @@ TEST(Table, SuggestsOnlyWhatIsNear) {
 TEST(Json, LimitsDepthAndNamesTheFile) {
   EXPECT_EQ(parse_json(R"({"b": 1, "a": 2})", "x").begin().key(), "b");   // order kept
   EXPECT_THROW(parse_json(std::string_view("{}\0 more", 8), "x"), RequestError);   // nothing behind a NUL is passed over
+  EXPECT_EQ(parse_json("\xEF\xBB\xBF[1]", "x"), Json({1}));
+  EXPECT_THROW(parse_json("\xEF\xBB\xBF\xEF\xBB\xBF[1]", "x"), RequestError);   // the same file, read as records, is refused too
   EXPECT_THROW(parse_json(std::string(200'000, '['), "x"), RequestError);
   try {
     parse_json("{\"a\":", "data.json");

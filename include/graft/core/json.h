@@ -12,7 +12,7 @@ using Json = nlohmann::ordered_json;
 
 inline constexpr int json_depth_limit = 100;
 
-/// Parses UTF-8 JSON. Errors (RequestError) begin with `what`: syntax, nesting over `json_depth_limit`, invalid UTF-8.
+/// Parses UTF-8 JSON, with a byte order mark or without. Errors (RequestError) begin with `what`: syntax, nesting over `json_depth_limit`, invalid UTF-8.
 Json parse_json(std::string_view text, std::string_view what);
 
 /// Reads and parses a whole file of at most `limit` bytes.
