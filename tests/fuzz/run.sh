@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets (build/fuzz) and runs each for SECONDS, from the seeds in corpus/<target> and what earlier runs found.
 #   tests/fuzz/run.sh SECONDS [target...]      a target: safetensors, gguf, yaml ... (default: all)
-# A line a target: "fuzz NAME | executions | no finding | holds". Findings are kept in build/fuzz/findings/<target>; exit 1 if any.
+# A line a target: "fuzz NAME | executions | no finding | holds"; as many at once as there are cores. Findings are kept in
+# build/fuzz/findings/<target> and printed in base64; not 0 if there is any.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 root="$(cd "$here/../.." && pwd)"
@@ -28,19 +29,21 @@ mkdir -p "$build"
   ninja -C "$build" "${@/%/_fuzz}"
 } > "$build/build.log" 2>&1 || { tail -n 40 "$build/build.log" >&2; echo "run.sh: the build failed ($build/build.log)" >&2; exit 2; }
 
-failed=0
-for target in "$@"; do
-  corpus="$build/corpus/$target"; findings="$build/findings/$target"; log="$build/$target.log"
+# run_target NAME: one line; false on a finding
+run_target() {
+  local target=$1 corpus="$build/corpus/$1" findings="$build/findings/$1" log="$build/$1.log" status=0 executions
   mkdir -p "$corpus" "$findings" "$here/corpus/$target"
-  status=0
   "$build/tests/fuzz/${target}_fuzz" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 \
     -artifact_prefix="$findings/" "$corpus" "$here/corpus/$target" > "$log" 2>&1 || status=$?
   executions="$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")"
   if [ "$status" -eq 0 ]; then
     echo "fuzz $target | ${executions:-?} executions in $seconds s | no finding | holds"
   else
-    failed=1
-    echo "fuzz $target | ${executions:-?} executions | a finding: $findings, log: $log | fails"
+    echo "fuzz $target | ${executions:-?} executions | a finding: $findings, log: $log | short"
+    base64 -w 0 "$findings"/* 2>/dev/null | head -c 4000 && echo   # a machine that is gone tomorrow still tells what it found
+    return 1
   fi
-done
-exit "$failed"
+}
+export -f run_target
+export build here seconds
+printf '%s\n' "$@" | xargs -P "$(nproc)" -I{} bash -c 'run_target {}'
