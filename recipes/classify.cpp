@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <fstream>
+#include <map>
 
 #include "graft/core/error.h"
 #include "graft/data/sample.h"
@@ -34,6 +35,31 @@ DataOptions fitting(DataOptions data, const Speaker& speaker) {
   return data;
 }
 
+/// Several adapters' outputs for the same places as one: their mean, or as logits of the share of votes that each class has.
+Tensor combined(const std::vector<Tensor>& outputs, Ensemble ensemble) {
+  const Tensor all = at::stack(outputs);   // [adapters, places, classes]
+  if (ensemble == Ensemble::mean || all.size(2) == 1) return all.mean(0);
+  return at::one_hot(all.argmax(-1), all.size(2)).to(all.scalar_type()).mean(0).log();
+}
+
+/// Of each text by whom it asks: [places, classes] each.
+std::vector<Tensor> outputs_of(const Speaker& speaker, const std::vector<SampleView>& texts, const std::vector<std::vector<std::string>>& asked,
+                               int64_t batch_size, const std::stop_token& stop) {
+  std::map<std::string, std::vector<size_t>> of_adapter;
+  for (size_t i = 0; i < texts.size(); ++i)
+    for (const auto& name : asked[i]) of_adapter[name].push_back(i);
+  std::vector<std::vector<Tensor>> each(texts.size());
+  for (const auto& [name, indices] : of_adapter) {
+    std::vector<SampleView> own;
+    for (const size_t i : indices) own.push_back(texts[i]);
+    const auto outputs = classify(*speaker.model, name, own, batch_size, stop);
+    for (size_t i = 0; i < indices.size(); ++i) each[indices[i]].push_back(outputs[i]);
+  }
+  std::vector<Tensor> result;
+  for (const auto& outputs : each) result.push_back(outputs.size() == 1 ? outputs.front() : combined(outputs, speaker.ensemble));
+  return result;
+}
+
 }  // namespace
 
 std::string classify_text(Speaker& speaker, const std::string& text) {
@@ -41,7 +67,7 @@ std::string classify_text(Speaker& speaker, const std::string& text) {
   require(task.labels_texts(), "{} labels words: give a file of them (--data, format token_classification)", speaker.base.files->where());
   const SampleTokens tokens = encode_labelled(LabelledText{text, std::nullopt, nullptr}, fitting({}, speaker), speaker.base.tokenizer, task);
   const SampleView view{tokens.ids, {}, tokens.labels, tokens.types};
-  const Tensor outputs = classify(*speaker.model, speaker.adapter, std::span(&view, 1), 1).front()[0];
+  const Tensor outputs = outputs_of(speaker, {view}, {speaker.asked("", "")}, 1, {}).front()[0];
   if (task.kind == TaskKind::regression) return fmt::format("{:.4f}\n", outputs[0].item<float>());
   const Tensor p = at::softmax(outputs, -1), order = p.argsort(-1, /*descending=*/true);
   std::string lines;
@@ -62,8 +88,12 @@ int64_t classify_file(Speaker& speaker, const DataOptions& data, const std::file
   constexpr int64_t at_once = 4096;   // so many are sorted by length
   for (int64_t begin = done; begin < total; begin += at_once) {
     std::vector<SampleView> views;
-    for (int64_t i = begin; i < std::min(total, begin + at_once); ++i) views.push_back(samples[static_cast<size_t>(i)].view());
-    const auto outputs = classify(*speaker.model, speaker.adapter, views, batch_size, stop);
+    std::vector<std::vector<std::string>> asked;
+    for (int64_t i = begin; i < std::min(total, begin + at_once); ++i) {
+      const PromptSample& sample = samples[static_cast<size_t>(i)];
+      views.push_back(sample.view()), asked.push_back(speaker.asked(sample.adapter, sample.origin));
+    }
+    const auto outputs = outputs_of(speaker, views, asked, batch_size, stop);
     for (size_t r = 0; r < outputs.size(); ++r) {
       const PromptSample& sample = samples[static_cast<size_t>(begin) + r];
       Json line = {{"index", begin + static_cast<int64_t>(r)}, {"origin", sample.origin}};

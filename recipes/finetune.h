@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "graft/train/observer.h"
-#include "job.h"
 #include "graft/core/log.h"
+#include "graft/train/observer.h"
+#include "jobs.h"
 
 namespace graft {
 
@@ -17,10 +17,11 @@ struct StartOptions {
   bool allow_change = false;      // goes on although options changed
 };
 
-/// Trains to the end. The run's folder then holds job.yaml, metrics.jsonl, checkpoints/ and adapter/ (PEFT's format).
-void finetune(const Job& job, const StartOptions& start, Observer& observer, const Log& log, std::stop_token stop);
+/// Trains to the end. The run's folder then holds job.yaml, metrics.jsonl, checkpoints/ and adapter/ (PEFT's format); of several adapters,
+/// job.yaml and such a folder for each.
+void finetune(const Jobs& jobs, const StartOptions& start, Observer& observer, const Log& log, std::stop_token stop);
 
-/// Goes on from the last complete checkpoint. `overrides` may extend the run (train.epochs, train.max_steps) and change what does not
+/// Goes on from the last complete checkpoint, of several adapters from each one's. `overrides` may extend the run (train.epochs, train.max_steps) and change what does not
 /// touch the result; anything else needs allow_change.
 void resume(const std::filesystem::path& run, const std::vector<std::string>& overrides, const StartOptions& start, Observer& observer,
             const Log& log, std::stop_token stop);

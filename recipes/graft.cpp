@@ -88,7 +88,7 @@ std::string Model::chat(const std::vector<Message>& messages, const Sampling& sa
 
 void finetune(const std::string& config, const std::vector<std::string>& overrides, const Hooks& hooks) {
   HookObserver observer(hooks);
-  finetune(read_job<Job>(read_config(find_config(config), overrides)), StartOptions{}, observer, log_of(hooks), hooks.stop);
+  finetune(read_jobs(read_config(find_config(config), overrides)), StartOptions{}, observer, log_of(hooks), hooks.stop);
 }
 
 void resume(const std::string& run, const std::vector<std::string>& overrides, const Hooks& hooks) {

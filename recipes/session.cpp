@@ -9,6 +9,7 @@
 #include "graft/peft/adapter_file.h"
 #include "graft/peft/qat.h"
 #include "graft/train/checkpoint.h"
+#include "jobs.h"
 #include "quantize.h"
 
 namespace graft {
@@ -38,6 +39,14 @@ int64_t chosen_step(const CheckpointFolder& checkpoints, const std::string& choi
   for (const int64_t step : steps)
     if (std::to_string(step) == choice) return step;
   refuse("{}: no checkpoint '{}'; there are: last, best, {}", run.string(), choice, fmt::join(steps, ", "));
+}
+
+/// NAME=FOLDER, or a folder, whose last part is the name.
+std::pair<std::string, std::string> named_folder(const std::string& given) {
+  const size_t equals = given.find('=');
+  if (equals != std::string::npos && !fs::exists(given)) return {given.substr(0, equals), given.substr(equals + 1)};
+  const fs::path clean = (fs::path(given) / "").lexically_normal().parent_path();
+  return {clean.filename().string(), given};
 }
 
 }  // namespace
@@ -117,6 +126,7 @@ Job read_run_job(const fs::path& run) {
 Target open_target(const std::string& path, const std::string& adapter_folder, const std::string& checkpoint, const Log& log) {
   Target target;
   if (!is_run_folder(path)) {
+    require(!is_run_of_several(path), "{} holds a run of several adapters: name the folder of one of them", path);
     require(checkpoint.empty() || checkpoint == "last", "--checkpoint is for runs; {} is a model", path);
     target.model.path = path, target.what = path;
     if (adapter_folder.empty()) return target;
@@ -140,15 +150,36 @@ Target open_target(const std::string& path, const std::string& adapter_folder, c
   return target;
 }
 
+std::vector<Target> open_targets(const std::string& path, const std::vector<std::string>& adapter_folders, const std::string& checkpoint, const Log& log) {
+  std::vector<Target> targets;
+  if (adapter_folders.empty() && is_run_of_several(path)) {
+    for (const auto& [name, job] : read_jobs(read_config(fs::path(path) / "job.yaml")).each) {
+      targets.push_back(open_target((fs::path(path) / name).string(), "", checkpoint, log));
+      targets.back().adapter_name = name;
+    }
+    return targets;
+  }
+  if (adapter_folders.empty()) return {open_target(path, "", checkpoint, log)};
+  std::set<std::string> names;
+  for (const auto& given : adapter_folders) {
+    const auto [name, folder] = named_folder(given);
+    targets.push_back(open_target(path, folder, checkpoint, log));
+    targets.back().adapter_name = name;
+    require(names.insert(name).second, "two adapters are named '{}': give one another name: NAME={}", name, folder);
+  }
+  return targets;
+}
+
 std::string seat_target(Transformer& model, const Target& target, const Log& log) {
   if (!target.adapter) return "";
-  graft_adapter(model, "default", *target.adapter, GraftSetting{.fresh = false}, log);
+  const std::string& name = target.adapter_name;
+  graft_adapter(model, name, *target.adapter, GraftSetting{.fresh = false}, log);
   if (target.adapter_folder.empty())
-    load_parameters(model, "default", target.values, target.what);
+    load_parameters(model, name, target.values, target.what);
   else
-    load_adapter_values(model, "default", *target.adapter, target.adapter_folder);
-  if (!model.device().is_meta()) add_fake_quantization(model, "default", target.quantization, log);
-  return "default";
+    load_adapter_values(model, name, *target.adapter, target.adapter_folder);
+  if (!model.device().is_meta()) add_fake_quantization(model, name, target.quantization, log);
+  return name;
 }
 
 }  // namespace graft

@@ -50,6 +50,7 @@ struct Target {
   ModelOptions model;
   QuantizationOptions quantization;        // of the base that the adapter was trained on
   std::optional<AdapterOptions> adapter;
+  std::string adapter_name = "default";    // under which it is seated
   std::optional<at::ScalarType> dtype;     // of a run: that it computed in
   TensorMap values;                        // of a run's adapter, by load_parameters' names ...
   std::filesystem::path adapter_folder;    // ... or where a model's adapter lies
@@ -58,8 +59,11 @@ struct Target {
 };
 /// `checkpoint`: "last", "best" or a step; only for runs.
 Target open_target(const std::string& path, const std::string& adapter_folder, const std::string& checkpoint, const Log& log);
+/// The same where several adapters may be meant: all of a run of several, or one a folder of `adapter_folders` (FOLDER or NAME=FOLDER).
+/// They have one model.
+std::vector<Target> open_targets(const std::string& path, const std::vector<std::string>& adapter_folders, const std::string& checkpoint, const Log& log);
 
-/// Seats the target's adapter in its model as "default", as it was trained (an outline gets no fake quantisation); returns the name to
+/// Seats the target's adapter in its model under its name, as it was trained (an outline gets no fake quantisation); returns the name to
 /// use ("" without one).
 std::string seat_target(Transformer& model, const Target& target, const Log& log);
 

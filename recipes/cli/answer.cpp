@@ -5,6 +5,7 @@
 #include "../classify.h"
 #include "../describe.h"
 #include "../generate.h"
+#include "graft/core/error.h"
 #include "verbs.h"
 
 namespace graft::cli {
@@ -27,7 +28,8 @@ struct AnswerFlags {
   TargetFlags target;
   ComputeFlags compute;
   SamplingFlags sampling;
-  std::string prompt, data, out = "predictions.jsonl";
+  std::string prompt, data, out = "predictions.jsonl", use;
+  Ensemble ensemble = Ensemble::none;
   int64_t batch_size = 16;
   bool raw = false;
 };
@@ -37,8 +39,23 @@ void print_piece(const std::string& text) {
   std::fflush(stdout);
 }
 
+Speaker open(const Program& program, const AnswerFlags& flags) {
+  Speaker speaker = open_speaker(flags.target.open_all(program.log), flags.compute.device, flags.compute.dtype, program.log, program.stop);
+  speaker.ensemble = flags.ensemble;
+  require(flags.ensemble == Ensemble::none || speaker.adapters.size() > 1, "--ensemble takes several adapters");
+  if (!flags.use.empty()) speaker.adapter = speaker.asked(flags.use, "--use").front();
+  return speaker;
+}
+
+void add_choice(CLI::App* verb, AnswerFlags& flags) {
+  const std::map<std::string, Ensemble> ensembles{{"mean", Ensemble::mean}, {"vote", Ensemble::vote}};
+  verb->add_option("--use", flags.use, "of several adapters, the one that answers (a sample's own field \"adapter\" goes before it)");
+  verb->add_option("--ensemble", flags.ensemble, "all adapters answer together: mean (of their logits) | vote (the answer that most give)")
+      ->transform(CLI::CheckedTransformer(ensembles));
+}
+
 void run_generate(const Program& program, const AnswerFlags& flags) {
-  Speaker speaker = open_speaker(flags.target.open(program.log), flags.compute.device, flags.compute.dtype, program.log, program.stop);
+  Speaker speaker = open(program, flags);
   const bool labels = speaker.model->task().kind != TaskKind::causal_lm;
   if (!flags.data.empty()) {
     DataOptions data;
@@ -59,7 +76,7 @@ void run_generate(const Program& program, const AnswerFlags& flags) {
 }
 
 void run_chat(const Program& program, const AnswerFlags& flags) {
-  Speaker speaker = open_speaker(flags.target.open(program.log), flags.compute.device, flags.compute.dtype, program.log, program.stop);
+  Speaker speaker = open(program, flags);
   Json messages = Json::array();
   if (!flags.sampling.system.empty()) messages.push_back({{"role", "system"}, {"content", flags.sampling.system}});
   for (std::string line; fmt::print("> "), std::fflush(stdout), std::getline(std::cin, line);) {
@@ -90,7 +107,7 @@ void run_evaluate(const Program& program, const EvaluateFlags& flags) {
 void add_answer_verbs(Program& program) {
   auto g = std::make_shared<AnswerFlags>();
   auto* generate = program.verb("generate", "answer a prompt, or every sample of a file", [&program, g] { run_generate(program, *g); });
-  g->target.add(generate), g->compute.add(generate), g->sampling.add(generate);
+  g->target.add(generate), g->compute.add(generate), g->sampling.add(generate), add_choice(generate, *g);
   generate->add_option("--prompt", g->prompt, "the prompt; without it and --data, lines of standard input");
   generate->add_option("--data", g->data, "answer every sample of this file (any of graft's formats)");
   generate->add_option("--out", g->out, "with --data: the JSONL file to write; goes on where it was stopped")->capture_default_str();
@@ -99,7 +116,7 @@ void add_answer_verbs(Program& program) {
 
   auto c = std::make_shared<AnswerFlags>();
   auto* chat = program.verb("chat", "talk with a model or a run on the terminal", [&program, c] { run_chat(program, *c); });
-  c->target.add(chat), c->compute.add(chat), c->sampling.add(chat);
+  c->target.add(chat), c->compute.add(chat), c->sampling.add(chat), add_choice(chat, *c);
 
   auto e = std::make_shared<EvaluateFlags>();
   auto* evaluate = program.verb("evaluate", "loss, perplexity and label accuracy on files (a run's own held-out data without any)", [&program, e] { run_evaluate(program, *e); });

@@ -1,10 +1,14 @@
 // export and quantize: models and adapters for other tools.
 #include "../export.h"
 
+#include <charconv>
+#include <optional>
+
 #include "../quantize.h"
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
 #include "graft/io/atomic_file.h"
+#include "graft/peft/combine.h"
 #include "graft/report/quantization_page.h"
 #include "verbs.h"
 
@@ -35,6 +39,33 @@ void run_export(const Program& program, ExportFlags& flags) {
   flags.merge.into = flags.into == "original" ? MergeInto::original : flags.into == "requantized" ? MergeInto::requantized : MergeInto::dequantized;
   if (!flags.adapter.empty()) export_adapter(target, flags.adapter, program.log);
   if (!flags.merged.empty()) export_merged(target, flags.merged, flags.merge, program.log, program.stop);
+}
+
+struct CombineFlags {
+  std::string out;
+  std::vector<std::string> adapters;
+  std::optional<int64_t> rank;
+};
+
+/// FOLDER or FOLDER:WEIGHT; a run's folder stands for its adapter.
+WeightedAdapter weighted(const std::string& given) {
+  WeightedAdapter adapter{given, 1};
+  if (const size_t colon = given.rfind(':'); colon != std::string::npos && !std::filesystem::exists(given)) {
+    const char* begin = given.data() + colon + 1;
+    const auto [end, error] = std::from_chars(begin, given.data() + given.size(), adapter.weight);
+    require(error == std::errc{} && end == given.data() + given.size(), "combine: '{}': expected FOLDER or FOLDER:WEIGHT", given);
+    adapter.folder = given.substr(0, colon);
+  }
+  if (is_run_folder(adapter.folder)) adapter.folder /= "adapter";
+  return adapter;
+}
+
+void run_combine(const Program& program, const CombineFlags& flags) {
+  std::vector<WeightedAdapter> adapters;
+  for (const auto& given : flags.adapters) adapters.push_back(weighted(given));
+  const Combination done = combine_adapters(adapters, flags.rank, flags.out, program.log);
+  program.log.info("{}: rank {} on {} modules{}", flags.out, done.rank, done.modules,
+                   flags.rank ? fmt::format("; the lower rank leaves out {:.2f} % (Frobenius norm)", 100 * done.relative_error) : ", the exact sum");
 }
 
 struct QuantizeFlags {
@@ -84,6 +115,12 @@ void add_export_verbs(Program& program) {
       ->check(CLI::IsMember({"dequantized", "original", "requantized"}));
   verb->add_option("--max-shard-size", flags->shard_size, "largest file")->capture_default_str();
   verb->add_flag("--no-verify", flags->no_verify, "do not compare with the live model");
+
+  auto c = std::make_shared<CombineFlags>();
+  auto* combine = program.verb("combine", "LoRA adapters weighted and added up as one, or one compressed: OUT ADAPTER[:WEIGHT] ...", [&program, c] { run_combine(program, *c); });
+  combine->add_option("out", c->out, "the folder to write (PEFT's format)")->required();
+  combine->add_option("adapters", c->adapters, "adapter folders or runs, each with its weight: support:0.7 triage:0.3; without one: 1")->required();
+  combine->add_option("--rank", c->rank, "compress to this rank (SVD); without it the ranks add up and the sum is exact")->check(CLI::PositiveNumber);
 
   auto q = std::make_shared<QuantizeFlags>();
   auto* quantize = program.verb("quantize", "a model in 4 or 8 bits, or what that would cost: MODEL --to FORMAT OUT | MODEL --report", [&program, q] { run_quantize(program, *q); });

@@ -1,6 +1,7 @@
 // inspect, show, doctor, new, schema: to look at things, and to begin.
 #include "../configs.h"
 #include "../describe.h"
+#include "../jobs.h"
 #include "graft/config/yaml.h"
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
@@ -36,7 +37,7 @@ void add_look_verbs(Program& program) {
   look->add_option("path", flags->path, "what to describe")->required();
   look->add_flag("--tensors", flags->tensors, "list every tensor");
   auto* show = program.verb("show", "samples as tokens: what is learnt stands in [[ ]]", [&program, flags] {
-    fmt::print("{}", show_samples(read_job<Job>(read_config(find_config(flags->path), flags->overrides)), flags->count, program.log));
+    for (const auto& [name, job] : read_jobs(read_config(find_config(flags->path), flags->overrides)).each) fmt::print("{}", show_samples(job, flags->count, program.log));
   });
   show->add_option("config", flags->path, "the job")->required();
   show->add_option("overrides", flags->overrides, "key=value");

@@ -22,9 +22,9 @@ void add_allow_change(CLI::App* verb, StartOptions& start) {
 void add_train_verbs(Program& program) {
   auto start = std::make_shared<Flags>();
   auto* finetune_verb = program.verb("finetune", "launch a job: CONFIG [key=value ...]", [&program, start] {
-    const Job job = read_job<Job>(read_config(find_config(start->path), start->overrides));
-    program.run_folder = job.output_dir;
-    finetune(job, start->start, program.progress, program.log, program.stop);
+    const Jobs jobs = read_jobs(read_config(find_config(start->path), start->overrides));
+    program.run_folder = jobs.output_dir;
+    finetune(jobs, start->start, program.progress, program.log, program.stop);
   });
   finetune_verb->add_option("config", start->path, "a YAML file, or the name of an installed config")->required();
   finetune_verb->add_option("overrides", start->overrides, "key=value, for example train.epochs=3");

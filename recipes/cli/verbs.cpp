@@ -12,19 +12,27 @@ CLI::App* Program::verb(const std::string& name, const std::string& help, std::f
 
 void TargetFlags::add(CLI::App* verb) {
   verb->add_option("target", path, "a run's folder, a model's folder, a .gguf file, or org/name in the Hugging Face cache")->required();
-  verb->add_option("--adapter-folder", adapter, "for a model: a PEFT adapter to use");
+  verb->add_option("--adapter-folder", adapters, "for a model: a PEFT or AdapterHub adapter to use (FOLDER or NAME=FOLDER)")->allow_extra_args(false);
   verb->add_option("--checkpoint", checkpoint, "for a run: last, best or a step")->capture_default_str();
   const auto formats = format_names();
   verb->add_option("--quantization", quantization, "for a model: keep its matrices in this format")->check(CLI::IsMember(std::vector<std::string>(formats.begin(), formats.end())));
   verb->add_option("--chat-template", chat_template, "auto (the model's or run's own) | chatml | a .jinja file")->capture_default_str();
 }
 
-Target TargetFlags::open(const Log& log) const {
-  Target target = open_target(path, adapter, checkpoint, log);
-  if (chat_template != "auto") target.model.chat_template = chat_template;
+std::vector<Target> TargetFlags::open_all(const Log& log) const {
   require(quantization == "none" || !is_run_folder(path), "--quantization is for models; {} is a run, whose base is kept as it was trained", path);
-  if (quantization != "none") target.quantization.format = quantization;
-  return target;
+  std::vector<Target> targets = open_targets(path, adapters, checkpoint, log);
+  for (Target& target : targets) {
+    if (chat_template != "auto") target.model.chat_template = chat_template;
+    if (quantization != "none") target.quantization.format = quantization;
+  }
+  return targets;
+}
+
+Target TargetFlags::open(const Log& log) const {
+  std::vector<Target> targets = open_all(log);
+  require(targets.size() == 1, "{}: this verb takes one adapter, and there are {}: name the folder of one of them", path, targets.size());
+  return std::move(targets.front());
 }
 
 void ComputeFlags::add(CLI::App* verb) {

@@ -26,9 +26,11 @@ struct Program {
 
 /// A trained model or a plain one, as export, generate, chat and evaluate take it.
 struct TargetFlags {
-  std::string path, adapter, checkpoint = "last", chat_template = "auto", quantization = "none";
+  std::string path, checkpoint = "last", chat_template = "auto", quantization = "none";
+  std::vector<std::string> adapters;
   void add(CLI::App* verb);
-  Target open(const Log& log) const;
+  Target open(const Log& log) const;                     // of one adapter at most
+  std::vector<Target> open_all(const Log& log) const;
 };
 struct ComputeFlags {
   std::string device = "auto", dtype = "auto";

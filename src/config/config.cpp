@@ -15,15 +15,6 @@ ConfigNode root_of(ConfigNode node, const std::string& name) {
   return node;
 }
 
-ConfigNode taken(ConfigNode& map, std::string_view key) {
-  const auto at =
-      std::find_if(map.children.begin(), map.children.end(), [&](const ConfigNode& child) { return child.key == key; });
-  if (at == map.children.end()) return {};
-  ConfigNode found = std::move(*at);
-  map.children.erase(at);
-  return found;
-}
-
 /// The files that an `include` names, a path or a list of paths.
 std::vector<ConfigNode> included(ConfigNode include) {
   std::vector<ConfigNode> names;
@@ -58,7 +49,7 @@ ConfigNode load(const fs::path& file, std::vector<fs::path>& chain, ConfigBudget
   chain.push_back(real);
   ConfigNode merged;
   merged.kind = ConfigNode::Kind::map;
-  for (const ConfigNode& name : included(taken(own, "include"))) {
+  for (const ConfigNode& name : included(own.take("include"))) {
     const fs::path next = (file.parent_path() / name.text).lexically_normal();
     merge_into(merged, load(next, chain, budget, name.mark.text() + ": include: "));
   }

@@ -1,6 +1,6 @@
 #include <unordered_map>
 
-#include "parse.h"
+#include "graft/config/yaml.h"
 
 namespace graft {
 

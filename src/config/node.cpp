@@ -31,6 +31,14 @@ const ConfigNode* ConfigNode::find(std::string_view wanted) const {
 
 ConfigNode* ConfigNode::find(std::string_view wanted) { return const_cast<ConfigNode*>(std::as_const(*this).find(wanted)); }
 
+ConfigNode ConfigNode::take(std::string_view wanted) {
+  ConfigNode* child = find(wanted);
+  if (!child) return {};
+  ConfigNode found = std::move(*child);
+  children.erase(children.begin() + (child - children.data()));
+  return found;
+}
+
 std::string ConfigNode::described() const {
   switch (kind) {
     case Kind::null:

@@ -24,9 +24,6 @@ void check_config_text(std::string_view text, const std::string& name);
 /// `numbered`: lines of a file; otherwise `name` says it all (an argument). An empty text is null.
 ConfigNode parse_yaml(std::string_view text, const std::string& name, bool numbered, ConfigBudget& budget);
 
-/// Puts `over` on `base`: maps key by key, everything else whole.
-void merge_into(ConfigNode& base, ConfigNode&& over);
-
 /// Applies `key.path=value`.
 void apply_override(ConfigTree& tree, const std::string& argument, ConfigBudget& budget);
 

@@ -79,6 +79,10 @@ std::string quoted_text(const std::string& text) {
   return is_plain(text) ? text : double_quoted(text);
 }
 
+std::string plain_or_quoted(const std::string& text, bool is_text) {
+  return is_text || text.empty() || !looks_like_a_value(text) ? quoted_text(text) : text;
+}
+
 std::string scalar_text(const Shape::Scalar& value) { return std::visit(ScalarText{}, value); }
 
 std::string flow_text(const Shape& shape) {

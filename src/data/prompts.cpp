@@ -61,6 +61,14 @@ PromptSample to_prompt(Sample sample, const DataOptions& options, const Tokenize
   return chat_prompt(std::move(std::get<ChatSample>(sample)), options, tokenizer, chat);
 }
 
+/// What the record says beside its format's fields. Looked for only where its text has the word: few files do.
+std::string adapter_of(const Record& record, const std::filesystem::path& file) {
+  if (record.text.find("\"adapter\"") == std::string::npos) return "";
+  const Json json = parse_record(record, file);
+  const auto field = json.find("adapter");
+  return field != json.end() && field->is_string() ? field->get<std::string>() : "";
+}
+
 }  // namespace
 
 std::vector<PromptSample> read_prompts(const std::vector<DataSource>& sources, const DataOptions& options,
@@ -81,6 +89,7 @@ std::vector<PromptSample> read_prompts(const std::vector<DataSource>& sources, c
         Sample sample = read_sample(record, source, chunk.file, Answer::optional);
         const auto& file = source.files[chunk.file];
         result.prompts.push_back(in_place(file, record, [&] { return to_prompt(std::move(sample), options, tokenizer, chat, task); }));
+        result.prompts.back().adapter = adapter_of(record, file);
         result.prompts.back().origin = fmt::format("{}:{}", file.string(), record.line);
       } catch (const Error& e) {
         result.faults.emplace_back(e.what());

@@ -2,12 +2,10 @@
 
 #include <ATen/ATen.h>
 
-#include <chrono>
 #include <cmath>
 
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
-#include "graft/train/loss.h"
 
 namespace graft {
 namespace {
@@ -70,14 +68,18 @@ void Trainer::update_loss_scale(bool finite) {
   if (state_.good_steps == 1000) state_.loss_scale *= 2, state_.good_steps = 0;
 }
 
-StepReport Trainer::take_step() {
-  const auto start = std::chrono::steady_clock::now();
-  StepReport report;
-  const std::vector<HostBatch> micro_batches = batches_.next();
-  for (const auto& host : micro_batches) report.targets += host.target_count, report.tokens += host.token_count;
-  check(report.targets > 0, "step {} has no target token", state_.step + 1);
+Share Trainer::next_share() {
+  step_started_ = std::chrono::steady_clock::now();
   optimizer_.zero_grad();
-  report.loss = backward(setup_.model, setup_.adapter, micro_batches, {setup_.options.seed, state_.step, state_.loss_scale});
+  return {setup_.adapter, batches_.next(), {setup_.options.seed, state_.step, state_.loss_scale}};
+}
+
+StepReport Trainer::optimize(const Share& share, double loss) {
+  StepReport report;
+  for (const auto& host : share.micro_batches) report.targets += host.target_count, report.tokens += host.token_count;
+  check(report.targets > 0, "step {} has no target token", state_.step + 1);
+  if (setup_.adapter != sole_adapter) report.adapter = setup_.adapter;
+  report.loss = loss;
   optimizer_.scale_gradients(1 / state_.loss_scale);
   report.gradient_norm = optimizer_.clip(setup_.options.max_grad_norm);
   report.learning_rate = setup_.learning_rate * schedule_.at(state_.step);
@@ -94,7 +96,7 @@ StepReport Trainer::take_step() {
   report.epoch = static_cast<double>(state_.cursor.epoch) +
                  static_cast<double>(state_.cursor.step_in_epoch) / static_cast<double>(batches_.steps_per_epoch());
   report.memory = device_memory(setup_.model.device()).allocated_peak;
-  report.seconds = seconds_since(start);
+  report.seconds = seconds_since(step_started_);
   return report;
 }
 
@@ -107,6 +109,7 @@ bool Trainer::evaluate(Observer& observer) {
     throw;
   }
   report.step = state_.step;
+  if (setup_.adapter != sole_adapter) report.adapter = setup_.adapter;
   const double metric = smaller_is_better(report, setup_.eval.metric);
   report.best = std::isfinite(metric) && (!state_.best || metric < *state_.best);
   if (report.best) state_.best = metric, state_.best_step = state_.step;
@@ -124,26 +127,30 @@ void Trainer::save(Observer& observer) {
   observer.on_checkpoint(state_.step, folder);
 }
 
-void Trainer::run(Observer& observer, std::stop_token stop) {
+void Trainer::take_step(const Share& share, double loss, Observer& observer) {
   const auto due = [](int64_t step, int64_t every) { return every > 0 && step % every == 0; };
-  while (state_.step < total_) {
+  const StepReport report = optimize(share, loss);
+  observer.on_step(report);
+  check(state_.skipped_in_row < setup_.options.max_skipped_steps,
+        "{} steps in a row were not finite (loss {}, gradient norm {}); last good checkpoint: {}", state_.skipped_in_row, report.loss,
+        report.gradient_norm, saved_step_ < 0 ? "none" : CheckpointFolder(setup_.run_folder / "checkpoints").path(saved_step_).string());
+  const bool last = state_.step == total_;
+  if (setup_.evaluate && (last || due(state_.step, setup_.eval.every)) && !evaluate(observer)) {
+    setup_.log.info("stopped early: {} evaluations without a better {}", state_.worse_evals, setup_.eval.metric);
+    stopped_early_ = true;
+  }
+  if (done() || due(state_.step, setup_.checkpoint.every)) save(observer);   // after the evaluation: it is part of the state
+}
+
+void Trainer::run(Observer& observer, std::stop_token stop) {
+  while (!done()) {
     if (stop.stop_requested()) {
       save(observer);
       throw Stopped(fmt::format("stopped after step {} of {}; saved in {}", state_.step, total_, setup_.run_folder.string()));
     }
-    const StepReport report = take_step();
-    observer.on_step(report);
-    check(state_.skipped_in_row < setup_.options.max_skipped_steps,
-          "{} steps in a row were not finite (loss {}, gradient norm {}); last good checkpoint: {}", state_.skipped_in_row, report.loss,
-          report.gradient_norm, saved_step_ < 0 ? "none" : CheckpointFolder(setup_.run_folder / "checkpoints").path(saved_step_).string());
-    const bool last = state_.step == total_;
-    if (setup_.evaluate && (last || due(state_.step, setup_.eval.every)) && !evaluate(observer)) {
-      setup_.log.info("stopped early: {} evaluations without a better {}", state_.worse_evals, setup_.eval.metric);
-      break;
-    }
-    if (due(state_.step, setup_.checkpoint.every)) save(observer);   // after the evaluation: it is part of the state
+    const Share share = next_share();
+    take_step(share, backward(setup_.model, share.adapter, share.micro_batches, share.context), observer);
   }
-  save(observer);
 }
 
 }  // namespace graft

@@ -32,6 +32,12 @@ TEST(ToYaml, reads_back_equal) {
     for (const Job& job : {Job{}, full_job()}) EXPECT_EQ(job_of(to_yaml(job, comments)), job) << to_yaml(job, comments);
 }
 
+TEST(ToYaml, of_a_config_as_it_was_given) {
+  const auto text = to_yaml(parse_config("a: {b: 1e-4, c: [x, '1e3', \"true\", false]}\nd: null\nf: {}\n", "x", {"a.e=*.jsonl", "g.h=0.5"}));
+  EXPECT_EQ(text, "a:\n  b: 1e-4\n  c: [x, \"1e3\", \"true\", false]\n  e: \"*.jsonl\"\nd: null\nf: {}\ng:\n  h: 0.5\n");
+  EXPECT_EQ(to_yaml(parse_config(text, "x")), text);
+}
+
 TEST(ToYaml, is_plain_to_read) {
   Job job;
   job.data.train = {{"a.jsonl", "auto", 5, {}}};

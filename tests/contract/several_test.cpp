@@ -1,6 +1,8 @@
 // Several adapters over one base: a mixed batch equals single runs, and a step taken together equals solo steps.
 #include "contract/cases.h"
 
+#include "graft/models/generate.h"
+
 namespace graft::testing {
 namespace {
 
@@ -56,6 +58,42 @@ TEST(Several, EightPromptsInABatchEqualSingleRuns) { expect_mixed_equals_single(
 TEST(Several, EightPrefixesInABatchEqualSingleRuns) { expect_mixed_equals_single(*with_eight({"p_tuning_v2"})); }
 TEST(Several, ATaskEachOfAnotherKindInABatchEqualsSingleRuns) {
   expect_mixed_equals_single(*with_eight({"lora", "prompt_tuning", "houlsby", "p_tuning_v2", "ia3", "dora", "vera", "prefix_tuning"}));
+}
+
+std::vector<int32_t> prompt_ids(int64_t length, uint64_t seed) {
+  const HostBatch row = row_of(length, seed);
+  return {row.ids.begin(), row.ids.end()};
+}
+
+TEST(Several, GeneratedRowsAreThoseOfEachAlone) {
+  const auto model = with_eight({"lora", "prompt_tuning", "houlsby", "p_tuning_v2", "head", "dora", "vera", "prefix_tuning"});
+  GenerateOptions options{.max_new_tokens = 6};
+  std::vector<Prompt> prompts;
+  std::vector<std::vector<int32_t>> single;
+  for (const int i : {3, 0, 7, 1, 4, 2, 5, 6, 1}) {   // in no order, one of them twice
+    prompts.push_back({prompt_ids(4 + i % 4, static_cast<uint64_t>(prompts.size()) + 1), {"a" + std::to_string(i)}});
+    single.push_back(generate(*model, prompts.back().adapters[0], {prompts.back().ids}, {}, options)[0]);
+  }
+  prompts.push_back({prompt_ids(5, 1), {""}}), single.push_back(generate(*model, "", {prompts.back().ids}, {}, options)[0]);
+  EXPECT_EQ(generate(*model, prompts, {}, options), single);
+  std::set<std::vector<int32_t>> distinct(single.begin(), single.end());
+  EXPECT_GT(distinct.size(), 5u);   // they do say different things
+}
+
+TEST(Several, AnEnsembleSaysWhatTheMeanOfTheirLogitsSays) {
+  const auto model = with_eight({"prompt_tuning", "lora", "p_tuning_v2"});
+  const std::vector<int32_t> ids = prompt_ids(5, 2);
+  const std::vector<std::string> all{"a0", "a1", "a2"};
+  at::NoGradGuard no_grad;
+  Tensor mean = at::zeros({97});
+  for (const auto& name : all) {
+    const HostBatch row = row_of(5, 2);
+    const Tensor said = logits(*model, batch_for(*model, name, row))[0].cpu();
+    mean += said[said.size(0) - 1] / 3;
+  }
+  EXPECT_EQ(generate(*model, {{ids, all}}, {}, {.max_new_tokens = 1})[0][0], mean.argmax().item<int64_t>());
+  const auto alone = generate(*model, "a1", {ids}, {}, {.max_new_tokens = 6});
+  EXPECT_EQ(generate(*model, {{ids, {"a1", "a1"}}}, {}, {.max_new_tokens = 6}), alone);
 }
 
 /// Ranks alike take the stacked product; unlike ones the other.

@@ -65,7 +65,7 @@ TEST_F(ClassifyTest, AWholeJobOnAnEncoder) {
   const std::string data = write("data.jsonl", greetings());
   Job given = job(data, data);
   given.eval.metric = "f1", given.train.seed = 7;   // the head's too: evaluate must draw the same one again
-  finetune(given, {}, nobody_, {}, {});
+  finetune(alone(given), {}, nobody_, {}, {});
   const Job run = read_run_job(folder_ / "run");
   EXPECT_EQ(run.model.task, "sequence_classification");
   EXPECT_EQ(run.model.labels, (std::vector<std::string>{"no", "yes"}));
@@ -106,7 +106,7 @@ TEST_F(ClassifyTest, AMergedExportIsAClassifierOfItsOwn) {
   const std::string data = write("data.jsonl", greetings());
   Job given = job(data, data);
   given.train.seed = 7, given.model.pooling = "mean";
-  finetune(given, {}, nobody_, {}, {});
+  finetune(alone(given), {}, nobody_, {}, {});
   const Target target = open_target((folder_ / "run").string(), "", "last", {});
   MergeOptions options;
   options.dtype = "fp32";
@@ -129,9 +129,9 @@ TEST_F(ClassifyTest, ARunGoesOnWithTheTaskThatItFound) {
   const std::string data = write("data.jsonl", greetings());
   Job given = job(data, data);
   given.train.max_steps = 2;
-  finetune(given, {}, nobody_, {}, {});
+  finetune(alone(given), {}, nobody_, {}, {});
   given.train.max_steps = 4;
-  finetune(given, {.resume_or_start = true}, nobody_, {}, {});
+  finetune(alone(given), {.resume_or_start = true}, nobody_, {}, {});
   EXPECT_EQ(CheckpointFolder(folder_ / "run" / "checkpoints").steps().back(), 4);
   resume(folder_ / "run", {"train.max_steps=5"}, {}, nobody_, {}, {});
   EXPECT_EQ(CheckpointFolder(folder_ / "run" / "checkpoints").steps().back(), 5);
@@ -144,7 +144,7 @@ TEST_F(ClassifyTest, WordsAndNumbersTrainToo) {
     numbers.push_back({{"text", i % 2 ? "hello" : "world"}, {"text_pair", "unaffable"}, {"label", i % 2 ? 4.5 : 0.5}});
   }
   const std::string tags = write("tags.jsonl", words), scores = write("scores.jsonl", numbers);
-  finetune(job(tags, tags), {}, nobody_, {}, {});
+  finetune(alone(job(tags, tags)), {}, nobody_, {}, {});
   EXPECT_TRUE(lines("run/metrics.jsonl").back().contains("macro_f1"));
   Speaker speaker = open_speaker(open_target((folder_ / "run").string(), "", "last", {}), "cpu", "auto", {}, {});
   DataOptions test;
@@ -154,7 +154,7 @@ TEST_F(ClassifyTest, WordsAndNumbersTrainToo) {
 
   Job regression = job(scores, scores);
   regression.output_dir = (folder_ / "scores").string(), regression.eval.metric = "spearman";
-  finetune(regression, {}, nobody_, {}, {});
+  finetune(alone(regression), {}, nobody_, {}, {});
   EXPECT_EQ(read_run_job(folder_ / "scores").model.task, "regression");
   EXPECT_TRUE(lines("scores/metrics.jsonl").back().contains("spearman"));
 }
@@ -162,7 +162,7 @@ TEST_F(ClassifyTest, WordsAndNumbersTrainToo) {
 TEST_F(ClassifyTest, WhatCannotBeIsRefusedBeforeTheWeightsAreRead) {
   const auto refusal = [&](const Job& job) {
     try {
-      finetune(job, {}, nobody_, {}, {});
+      finetune(alone(job), {}, nobody_, {}, {});
     } catch (const RequestError& e) {
       return std::string(e.what());
     }

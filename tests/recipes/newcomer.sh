@@ -69,6 +69,30 @@ runs 0 '^0 new answers' generate "$work/run" --data $golden/data/val.jsonl --out
 runs 0 'starts from' finetune "$job" output_dir="$work/second" adapter.init_from="$work/adapter" train.max_steps=1
 # a run that cannot be saved stops by itself and says where it was still good; fp32 overflows at once with such a rate
 runs 1 'not finite.*last good checkpoint: .*step-[0-9]+' finetune "$job" output_dir="$work/hot" train.learning_rate=1e36 train.warmup_steps=3 train.max_grad_norm=0 train.max_steps=30 checkpoint.every=1
+# several adapters over one base
+cat > "$work/several.yaml" <<YAML
+model: {path: $golden}
+adapters:
+  first: {adapter: {method: lora, rank: 4}}
+  second: {adapter: {method: prompt_tuning, num_virtual_tokens: 3}, train: {seed: 7}}
+data: {train: [$golden/data/train.jsonl]}
+train: {max_steps: 3, micro_batch_size: 4, dtype: fp32}
+output_dir: $work/several
+YAML
+printf '{"messages": [{"role": "user", "content": "What is a cow?"}], "adapter": "%s"}\n' first second > "$work/routed.jsonl"
+runs 2 "'model' belongs to the whole job" finetune "$work/several.yaml" adapters.first.model.path=x
+runs 0 'second: done: 3 steps' finetune "$work/several.yaml"
+runs 0 'second: done: 4 steps' resume "$work/several" train.max_steps=4
+runs 0 'goes on from step 4' resume "$work/several/first"
+runs 2 'several adapters, and none is named' generate "$work/several" --prompt x
+runs 2 "no adapter 'frist' \(did you mean 'first'" generate "$work/several" --use frist --prompt x
+runs 0 '.' generate "$work/several" --use first --prompt 'What is a cow?' --max-new-tokens 2
+runs 0 '.' generate "$work/several" --ensemble vote --prompt 'What is a cow?' --max-new-tokens 2
+runs 0 '2 new answers' generate "$work/several" --data "$work/routed.jsonl" --out "$work/routed.out" --max-new-tokens 2
+runs 2 'name the folder of one' evaluate "$work/several" $golden/data/val.jsonl
+runs 0 'the exact sum' combine "$work/sum" "$work/several/first:0.5" "$work/run"
+runs 0 'leaves out' combine "$work/low" "$work/sum" --rank 2
+runs 2 'only LoRA adapters' combine "$work/no" "$work/several/second"
 # full output: nothing is lost
 if [[ $EUID == 0 ]] && mkdir -p "$work/small" && mount -t tmpfs -o size=300k none "$work/small" 2>/dev/null; then
   runs 1 'No space|disk|written' finetune "$job" output_dir="$work/small/run" train.max_steps=40 checkpoint.every=1 checkpoint.keep=9

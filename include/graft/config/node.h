@@ -29,6 +29,8 @@ struct ConfigNode {
 
   const ConfigNode* find(std::string_view key) const;
   ConfigNode* find(std::string_view key);
+  /// Takes a map's child out; an empty node if there is none.
+  ConfigNode take(std::string_view key);
   /// "a list", "the text 'x'": for messages.
   std::string described() const;
 };

@@ -31,6 +31,12 @@ ConfigTree read_config(const std::filesystem::path& file, const std::vector<std:
 /// The same from text; `name` stands for the file in messages. `include` is refused.
 ConfigTree parse_config(std::string_view yaml_text, const std::string& name, const std::vector<std::string>& overrides = {});
 
+/// The config as YAML, includes merged and overrides applied; reads back as the same tree.
+std::string to_yaml(const ConfigTree& tree);
+
+/// Lays `over` on `base`: maps key by key, everything else whole.
+void merge_into(ConfigNode& base, ConfigNode&& over);
+
 /// One line of what changed between two jobs.
 struct Difference {
   std::string key;     // "train.learning_rate"

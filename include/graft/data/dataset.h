@@ -121,6 +121,7 @@ struct PromptSample {
   std::string reference{};            // the last assistant turn's (or completion's) text, or the label's; "" if none
   std::vector<int32_t> reference_ids{}; // as trained: the target ids that follow the prompt
   std::string origin{};
+  std::string adapter{};              // the record's own field of this name: which of several adapters is asked
   std::vector<uint8_t> types{};       // of a classifier's texts: as in SampleView
   std::vector<int32_t> labels{};      // ... too; class 0 (or 0.0) stands for what the file does not say
   SampleView view() const { return {prompt, {}, labels, types}; }

@@ -23,6 +23,9 @@ struct Task {
 
   /// How many numbers a head gives; 0 for causal_lm, which has the vocabulary's.
   int64_t outputs() const { return kind == TaskKind::regression ? 1 : static_cast<int64_t>(labels.size()); }
+  bool operator==(const Task& other) const {
+    return kind == other.kind && labels == other.labels && pooling == other.pooling && (kind == TaskKind::causal_lm || seed == other.seed);
+  }
   /// One label a text (not one a token).
   bool labels_texts() const { return kind == TaskKind::sequence_classification || kind == TaskKind::regression; }
 };

@@ -26,10 +26,21 @@ struct GenerateOptions {
   }
 };
 
-/// New ids for each prompt, without the stop id. A row's result does not depend on the other rows but for rounding.
-/// `on_token(row, id)` is called as tokens come.
+/// What is asked, and of whom. Of several adapters the logits are averaged at each token (an ensemble in one model); {""}: of the base alone.
+struct Prompt {
+  std::vector<int32_t> ids;
+  std::vector<std::string> adapters;
+};
+
+/// New ids for each prompt, without the stop id. A row's result does not depend on the other rows, nor on whose they are, but for rounding.
+/// `on_token(prompt, id)` is called as tokens come.
+std::vector<std::vector<int32_t>> generate(Transformer& model, const std::vector<Prompt>& prompts, const std::vector<int32_t>& stop_ids,
+                                           const GenerateOptions& options, const std::function<void(size_t prompt, int32_t id)>& on_token = {},
+                                           std::stop_token stop = {});
+
+/// The same of one adapter.
 std::vector<std::vector<int32_t>> generate(Transformer& model, const std::string& adapter, const std::vector<std::vector<int32_t>>& prompts,
                                            const std::vector<int32_t>& stop_ids, const GenerateOptions& options,
-                                           const std::function<void(size_t row, int32_t id)>& on_token = {}, std::stop_token stop = {});
+                                           const std::function<void(size_t prompt, int32_t id)>& on_token = {}, std::stop_token stop = {});
 
 }  // namespace graft

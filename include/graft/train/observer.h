@@ -8,6 +8,7 @@
 namespace graft {
 
 struct StepReport {
+  std::string adapter;                     // whose step; empty: there is but one
   int64_t step = 0, total_steps = 0;       // steps done, this one counted
   double epoch = 0;
   double loss = 0;                         // mean over the step's target tokens
@@ -20,6 +21,7 @@ struct StepReport {
 };
 
 struct EvalReport {
+  std::string adapter;                     // as a step's
   int64_t step = 0;
   double loss = 0, perplexity = 0, token_accuracy = 0;
   int64_t samples = 0, targets = 0;

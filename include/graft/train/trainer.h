@@ -1,5 +1,6 @@
 #pragma once
 // The one loop: batches -> loss -> gradients -> AdamW, with everything that lets it go on exactly where it was.
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -13,11 +14,15 @@
 #include "graft/nn/transformer.h"
 #include "graft/peft/graft_adapter.h"
 #include "graft/train/checkpoint.h"
+#include "graft/train/loss.h"
 #include "graft/train/observer.h"
 #include "graft/train/options.h"
 #include "graft/train/schedule.h"
 
 namespace graft {
+
+/// The name of a run's adapter that has no other beside it.
+inline constexpr const char* sole_adapter = "default";
 
 struct TrainerSetup {
   Transformer& model;
@@ -45,14 +50,25 @@ class Trainer {
   void restore(const Checkpoint& checkpoint);
   /// Trains to the last step. On a stop request: finishes the step, writes a checkpoint, throws Stopped.
   void run(Observer& observer, std::stop_token stop = {});
+
+  // The same, a step at a time, for several trainers over one model (together.h).
+  bool done() const { return state_.step >= total_ || stopped_early_; }
+  /// The next step's batches; the adapter's gradients are zeroed.
+  Share next_share();
+  /// The step itself, with the gradients of that share and its loss; then what is due: evaluation, checkpoint.
+  void take_step(const Share& share, double loss, Observer& observer);
+  /// Writes a checkpoint, unless this step's is there.
+  void save(Observer& observer);
+  const std::string& adapter() const { return setup_.adapter; }
+  Transformer& model() { return setup_.model; }
+
   const TrainState& state() const { return state_; }
   int64_t last_step() const { return total_; }
   const Schedule& schedule() const { return schedule_; }
 
  private:
-  StepReport take_step();
+  StepReport optimize(const Share& share, double loss);
   bool evaluate(Observer& observer);   // false: stop early
-  void save(Observer& observer);
   void update_loss_scale(bool finite);
 
   TrainerSetup setup_;
@@ -62,6 +78,8 @@ class Trainer {
   TrainState state_;
   int64_t total_ = 0;
   int64_t saved_step_ = -1;
+  bool stopped_early_ = false;
+  std::chrono::steady_clock::time_point step_started_{};
 };
 
 }  // namespace graft

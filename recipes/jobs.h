@@ -1,0 +1,39 @@
+#pragma once
+// What a config asks for: one job, or with `adapters:`, a map by name, several over one base:
+//
+//   adapters:
+//     support: {adapter: {method: lora, rank: 8}, data: {train: [{path: support.jsonl}]}}
+//     triage:  {adapter: {method: prompt_tuning}, data: {train: [{path: triage.jsonl}]}, train: {seed: 7}}
+//
+// Each entry's sections are laid over the config's own, and what comes out is a job of its own in output_dir/NAME, with its own method, data,
+// schedule and seed: the run gives each what it would come to alone.
+#include <string>
+#include <vector>
+
+#include "graft/config/yaml.h"
+#include "job.h"
+
+namespace graft {
+
+struct NamedJob {
+  std::string name;   // under which its adapter is seated
+  Job job;
+};
+
+struct Jobs {
+  std::vector<NamedJob> each;   // one, "default", without `adapters:`
+  std::string output_dir;
+  std::string config;           // with `adapters:`, the config as YAML; else empty
+  bool several() const { return !config.empty(); }
+};
+
+/// One job, by itself.
+Jobs alone(const Job& job);
+
+/// Raises all faults of all jobs, and what they must share and do not: model, quantization, device, train.dtype, recompute and share_rows.
+Jobs read_jobs(const ConfigTree& config);
+
+/// Whether a folder holds a run of several adapters.
+bool is_run_of_several(const std::filesystem::path& folder);
+
+}  // namespace graft

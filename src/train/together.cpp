@@ -1,0 +1,62 @@
+#include "graft/train/together.h"
+
+#include <algorithm>
+
+#include "graft/core/error.h"
+
+namespace graft {
+namespace {
+
+using Going = std::vector<TrainedAdapter*>;
+
+void save_all(const Going& adapters, const TrainedAdapter* but = nullptr) {
+  for (auto* adapter : adapters)
+    if (adapter != but) adapter->trainer.save(adapter->observer);
+}
+
+/// What one of them, or no one in particular, fails at costs the others nothing.
+template <class F>
+void guarded(const Going& adapters, const TrainedAdapter* own, F&& step) {
+  try {
+    step();
+  } catch (...) {
+    save_all(adapters, own);
+    throw;
+  }
+}
+
+void step_in_turn(Transformer& model, const Going& adapters) {
+  for (auto* adapter : adapters)
+    guarded(adapters, adapter, [&] {
+      const Share share = adapter->trainer.next_share();
+      adapter->trainer.take_step(share, backward(model, share.adapter, share.micro_batches, share.context), adapter->observer);
+    });
+}
+
+void step_in_one_pass(Transformer& model, const Going& adapters) {
+  std::vector<Share> shares;
+  std::vector<double> losses;
+  guarded(adapters, nullptr, [&] {
+    for (auto* adapter : adapters) shares.push_back(adapter->trainer.next_share());
+    losses = backward_together(model, shares);
+  });
+  for (size_t i = 0; i < adapters.size(); ++i)
+    guarded(adapters, adapters[i], [&] { adapters[i]->trainer.take_step(shares[i], losses[i], adapters[i]->observer); });
+}
+
+}  // namespace
+
+void train_together(Transformer& model, std::vector<TrainedAdapter>& adapters, bool share_rows, std::stop_token stop) {
+  Going going;
+  for (auto& adapter : adapters) going.push_back(&adapter);
+  const auto drop_done = [&] { std::erase_if(going, [](const auto* adapter) { return adapter->trainer.done(); }); };
+  for (drop_done(); !going.empty(); drop_done()) {
+    if (stop.stop_requested()) {
+      save_all(going);
+      throw Stopped(fmt::format("stopped; {} adapters are saved", adapters.size()));
+    }
+    share_rows ? step_in_one_pass(model, going) : step_in_turn(model, going);
+  }
+}
+
+}  // namespace graft
