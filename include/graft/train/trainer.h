@@ -54,6 +54,7 @@ class Trainer {
   bool evaluate(Observer& observer);   // false: stop early
   void save(Observer& observer);
   void update_loss_scale(bool finite);
+  std::string last_good() const;       // the last checkpoint's folder, for messages
 
   TrainerSetup setup_;
   Batches batches_;
