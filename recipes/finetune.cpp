@@ -13,10 +13,10 @@
 #include "graft/io/atomic_file.h"
 #include "graft/peft/adapter_file.h"
 #include "graft/peft/qat.h"
-#include "graft/report/metrics.h"
 #include "graft/train/evaluate.h"
 #include "graft/train/trainer.h"
 #include "dense_cache.h"
+#include "run_record.h"
 #include "session.h"
 #include "task.h"
 
@@ -28,6 +28,10 @@ namespace fs = std::filesystem;
 // Keys that do not touch what is learnt up to a step: a run may go on with others.
 constexpr std::string_view free_keys[] = {"train.epochs", "train.max_steps", "train.log_every", "eval.", "checkpoint.", "output_dir",
                                           "train.max_skipped_steps", "quantization.cache", "quantization.store"};
+
+// All that a run writes.
+constexpr const char* run_entries[] = {"checkpoints", "adapter", "job.yaml", "metrics.jsonl", "samples.jsonl", "sessions.jsonl", "data.json",
+                                       "tensorboard", "report.html"};
 
 void check_differences(const Job& before, const Job& now, bool allow_change, const Log& log) {
   ErrorList refused;
@@ -138,6 +142,7 @@ void train_job(const Job& given, const std::optional<Checkpoint>& checkpoint, co
   Job job = given;
   job.model = with_task(job.model, task);
   say_task(task, log);
+  const auto prompts = read_sample_prompts(job, base, task);
   const auto outline = outline_model(*base.files, task);
   target_sites(*outline, job.adapter), saved_sites(*outline, job.adapter);   // all that can be wrong with the adapter, before the data is read
   const PreparedData data = prepare_for(base, *outline, job.data, virtual_tokens_of(job.adapter), log, stop);
@@ -159,11 +164,11 @@ void train_job(const Job& given, const std::optional<Checkpoint>& checkpoint, co
            options.micro_batch_size, *options.learning_rate, options.lr_scheduler);
   fs::create_directories(run / "checkpoints");
   write_file(run / "job.yaml", to_yaml(job));
-  cut_metrics(run / "metrics.jsonl", trainer.state().step);
-  MetricsWriter metrics(run / "metrics.jsonl", options.log_every, observer);
-  DenseCache cache(*model, metrics, log);
-  trainer.run(job.quantization.cache == "auto" ? static_cast<Observer&>(cache) : metrics, stop);
+  RunRecord record({*model, "default", base, job, data, prompts, facts, trainer.state().step, trainer.last_step(), log, stop}, observer);
+  DenseCache cache(*model, record.observer(), log);
+  trainer.run(job.quantization.cache == "auto" ? cache : record.observer(), stop);
   write_adapter(run / "adapter", *model, "default", job.adapter, job.model.path);
+  record.finish(trainer.state().step);
   log.info("done: {} steps, {} skipped; the adapter is in {}", trainer.state().step, trainer.state().skipped, (run / "adapter").string());
 }
 
@@ -183,7 +188,7 @@ void finetune(const Job& given, const StartOptions& start, Observer& observer, c
       }
     } else {
       require(start.overwrite, "{} holds a run already. --resume-or-start goes on with it; --overwrite removes it and starts anew", run.string());
-      for (const char* name : {"checkpoints", "adapter", "metrics.jsonl", "job.yaml"}) fs::remove_all(run / name);
+      for (const char* name : run_entries) fs::remove_all(run / name);
     }
   }
   train_job(job, std::nullopt, start, observer, log, stop);
