@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <fstream>
+#include <limits>
 
 #include "graft/config/yaml.h"
 #include "graft/core/error.h"
@@ -55,6 +56,7 @@ void begin_session(const fs::path& run, const RunRecord::Setup& setup) {
   Json session = {{"step", setup.step}, {"total_steps", setup.total_steps}, {"trainable_parameters", elements(parameters(setup.model, setup.adapter))},
                   {"model", setup.model.describe()}, {"machine", describe_machine()}};
   session.update(setup.facts);
+  cut_lines(run / "sessions.jsonl", std::numeric_limits<int64_t>::max());   // of a line that a kill cut in two
   add_session_line(run, "start", session);
 }
 

@@ -59,7 +59,7 @@ void cut_lines(const std::filesystem::path& file, int64_t step) {
   if (!std::filesystem::exists(file)) return;
   std::string kept;
   for (const Json& line : whole_lines(file))
-    if (line.value("step", step + 1) <= step) kept += to_line(line) + "\n";
+    if (const auto it = line.find("step"); it != line.end() && it->is_number() && it->get<int64_t>() <= step) kept += to_line(line) + "\n";
   write_file(file, kept);
 }
 

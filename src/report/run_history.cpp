@@ -54,7 +54,7 @@ int64_t RunHistory::total_steps() const {
 bool RunHistory::finished() const { return !sessions.empty() && sessions.back().value("event", std::string()) == "end"; }
 
 RunHistory read_run_history(const fs::path& folder) {
-  require(fs::exists(folder / "job.yaml"), "{}: not a run's folder (no job.yaml)", folder.string());
+  require(fs::exists(folder / "job.yaml") && fs::exists(folder / "checkpoints"), "{}: not a run's folder (no job.yaml, or no checkpoints)", folder.string());
   RunHistory run;
   run.name = folder.lexically_normal().string();
   run.job = read_text(folder / "job.yaml");

@@ -23,7 +23,7 @@ class Nobody : public Observer {};
 
 /// A run's folder as training writes it, with `hostile` wherever a file or a model may have put it.
 void write_run(const std::filesystem::path& run, int64_t steps) {
-  std::filesystem::create_directories(run);
+  std::filesystem::create_directories(run / "checkpoints");
   write_file(run / "job.yaml", fmt::format("model: {{path: \"{}\"}}\n", hostile));
   Nobody nobody;
   MetricsWriter metrics(run / "metrics.jsonl", 1, nobody);
