@@ -28,6 +28,7 @@ packages=(g++ cmake ninja-build ccache mold pkg-config patch unzip python3-venv 
           libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libpcre2-dev libutf8proc-dev zlib1g-dev)
 [[ $goal == quickstart ]] && packages+=(wordnet-base)
 [[ $goal == test ]] && packages+=(libgtest-dev wordnet-base clang clang-tidy clang-format libclang-rt-14-dev shellcheck)
+[[ $goal == test && $(. /etc/os-release && echo "$ID") == debian ]] && packages+=(chromium fonts-dejavu-core)   # Ubuntu's is a snap
 missing=()
 for package in "${packages[@]}"; do
   [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")

@@ -17,6 +17,10 @@ namespace fs = std::filesystem;
 constexpr std::string_view free_keys[] = {"train.epochs", "train.max_steps", "train.log_every", "eval.", "checkpoint.", "output_dir",
                                           "train.max_skipped_steps", "quantization.cache", "quantization.store"};
 
+// All that a run writes.
+constexpr const char* run_entries[] = {"checkpoints", "adapter", "job.yaml", "metrics.jsonl", "samples.jsonl", "sessions.jsonl", "data.json",
+                                       "tensorboard", "report.html"};
+
 void check_differences(const Job& before, const Job& now, bool allow_change, const Log& log) {
   ErrorList refused;
   for (const auto& difference : differences(before, now)) {
@@ -59,7 +63,7 @@ bool holds_a_run(const fs::path& folder) { return fs::exists(folder / "job.yaml"
 
 void remove_run(const Jobs& jobs) {
   for (const auto& [name, job] : jobs.each)
-    for (const char* file : {"checkpoints", "adapter", "metrics.jsonl", "job.yaml"}) fs::remove_all(fs::path(job.output_dir) / file);
+    for (const char* file : run_entries) fs::remove_all(fs::path(job.output_dir) / file);
   if (jobs.several()) fs::remove(fs::path(jobs.output_dir) / "job.yaml");
 }
 

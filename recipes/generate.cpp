@@ -44,17 +44,17 @@ std::vector<std::string> Speaker::asked(const std::string& named, const std::str
   return {name};
 }
 
-std::vector<int32_t> conversation_ids(const Speaker& speaker, const Json& messages) {
-  require(speaker.base.chat.has_value(), "{} has no chat template; give model.chat_template", speaker.base.files->where());
-  return encode_chat(speaker.base.tokenizer, *speaker.base.chat, {messages, nullptr}, true).ids;
+std::vector<int32_t> conversation_ids(const Base& base, const Json& messages) {
+  require(base.chat.has_value(), "{} has no chat template; give model.chat_template", base.files->where());
+  return encode_chat(base.tokenizer, *base.chat, {messages, nullptr}, true).ids;
 }
 
-std::vector<int32_t> prompt_ids(const Speaker& speaker, const std::string& text, const std::string& system, bool raw) {
-  if (raw || !speaker.base.chat) return speaker.base.tokenizer.encode(text, {.add_special_tokens = true});
+std::vector<int32_t> prompt_ids(const Base& base, const std::string& text, const std::string& system, bool raw) {
+  if (raw || !base.chat) return base.tokenizer.encode(text, {.add_special_tokens = true});
   Json messages = Json::array();
   if (!system.empty()) messages.push_back({{"role", "system"}, {"content", system}});
   messages.push_back({{"role", "user"}, {"content", text}});
-  return conversation_ids(speaker, messages);
+  return conversation_ids(base, messages);
 }
 
 namespace {

@@ -31,9 +31,9 @@ Speaker open_speaker(const std::vector<Target>& targets, const std::string& devi
 Speaker open_speaker(const Target& target, const std::string& device, const std::string& dtype, const Log& log, std::stop_token stop);
 
 /// The ids of a prompt: as a user's turn if the model has a chat template (unless `raw`), else as text.
-std::vector<int32_t> prompt_ids(const Speaker& speaker, const std::string& text, const std::string& system, bool raw);
+std::vector<int32_t> prompt_ids(const Base& base, const std::string& text, const std::string& system, bool raw);
 /// ... of a whole conversation, with the generation prompt.
-std::vector<int32_t> conversation_ids(const Speaker& speaker, const Json& messages);
+std::vector<int32_t> conversation_ids(const Base& base, const Json& messages);
 
 /// One prompt's answer; of a vote, when all have answered.
 std::string answer(Speaker& speaker, const std::vector<int32_t>& prompt, const GenerateOptions& options,

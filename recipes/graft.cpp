@@ -76,14 +76,14 @@ std::vector<std::string> Model::adapters() const { return impl_->adapters; }
 
 std::string Model::complete(const std::string& prompt, const Sampling& sampling, const std::function<void(const std::string&)>& on_text,
                             std::stop_token stop) {
-  return answer(impl_->speaker, prompt_ids(impl_->speaker, prompt, "", /*raw=*/true), options_of(sampling), on_text, std::move(stop));
+  return answer(impl_->speaker, prompt_ids(impl_->speaker.base, prompt, "", /*raw=*/true), options_of(sampling), on_text, std::move(stop));
 }
 
 std::string Model::chat(const std::vector<Message>& messages, const Sampling& sampling, const std::function<void(const std::string&)>& on_text,
                         std::stop_token stop) {
   Json list = Json::array();
   for (const auto& [role, content] : messages) list.push_back({{"role", role}, {"content", content}});
-  return answer(impl_->speaker, conversation_ids(impl_->speaker, list), options_of(sampling), on_text, std::move(stop));
+  return answer(impl_->speaker, conversation_ids(impl_->speaker.base, list), options_of(sampling), on_text, std::move(stop));
 }
 
 void finetune(const std::string& config, const std::vector<std::string>& overrides, const Hooks& hooks) {

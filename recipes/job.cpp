@@ -15,7 +15,8 @@ void check_job(const Job& job) {
   if (job.data.train.empty()) errors.add("data.train is missing: a list of files to learn from");
   if (!job.data.val.empty() && job.data.val_size > 0) errors.add("data.val and data.val_size are both given: choose one");
   const bool held_out = !job.data.val.empty() || job.data.val_size > 0;
-  if (!held_out && (job.eval.every > 0 || job.eval.early_stop > 0)) errors.add("eval needs held-out data: give data.val or data.val_size");
+  if (!held_out && (job.eval.early_stop > 0 || (job.eval.every > 0 && job.eval.prompts.empty())))
+    errors.add("eval needs held-out data: give data.val or data.val_size (eval.prompts alone asks for none)");
   if (!job.output_dir.empty() && std::filesystem::exists(job.output_dir) && !std::filesystem::is_directory(job.output_dir))
     errors.add("output_dir {} is a file", job.output_dir);
   errors.guard([&] { device_from_name(job.device); });

@@ -14,10 +14,10 @@
 #include "graft/io/atomic_file.h"
 #include "graft/peft/adapter_file.h"
 #include "graft/peft/qat.h"
-#include "graft/report/metrics.h"
 #include "graft/train/evaluate.h"
 #include "graft/train/together.h"
 #include "dense_cache.h"
+#include "run_record.h"
 #include "session.h"
 #include "task.h"
 
@@ -34,7 +34,8 @@ struct Member {
   Log log;   // says whose message it is, where there are several
   std::optional<PreparedData> data;
   std::unique_ptr<Trainer> trainer;
-  std::unique_ptr<MetricsWriter> metrics;
+  std::vector<SamplePrompt> prompts;
+  std::unique_ptr<RunRecord> record;
 };
 
 Json facts_of(const Base& base, const Dataset& train, at::Device device, at::ScalarType dtype) {
@@ -134,6 +135,7 @@ Task prepare(std::vector<Member>& members, const Base& base, const std::stop_tok
     if (!task) say_task(own, member.log);
     task = own;
     member.job.model = with_task(member.job.model, own);
+    member.prompts = read_sample_prompts(member.job, base, own);
     const auto outline = outline_model(*base.files, own);
     target_sites(*outline, member.job.adapter), saved_sites(*outline, member.job.adapter);
     member.data = prepare_for(base, *outline, member.job.data, virtual_tokens_of(member.job.adapter), member.log, stop);
@@ -141,10 +143,9 @@ Task prepare(std::vector<Member>& members, const Base& base, const std::stop_tok
   return *task;
 }
 
-void make_trainer(Member& member, Transformer& model, const Base& base, bool allow_change, const std::stop_token& stop) {
+void make_trainer(Member& member, Transformer& model, const Base& base, const Json& facts, bool allow_change, const std::stop_token& stop) {
   const Job& job = member.job;
   const std::shared_ptr<Method> method = make_method(job.adapter);
-  const Json facts = facts_of(base, member.data->train, model.device(), model.dtype());
   seat(model, member, base);
   member.trainer = std::make_unique<Trainer>(
       TrainerSetup{model, member.name, [method](std::string_view name) { return method->lr_scale(name); }, member.data->train, job.train,
@@ -159,21 +160,22 @@ void make_trainer(Member& member, Transformer& model, const Base& base, bool all
                   job.train.micro_batch_size, *job.train.learning_rate, job.train.lr_scheduler);
 }
 
-void open_folder(Member& member, Observer& observer) {
+void open_record(Member& member, Transformer& model, const Base& base, const Json& facts, Observer& observer, const std::stop_token& stop) {
   const fs::path run = member.job.output_dir;
   fs::create_directories(run / "checkpoints");
   write_file(run / "job.yaml", to_yaml(member.job));
-  cut_metrics(run / "metrics.jsonl", member.trainer->state().step);
-  member.metrics = std::make_unique<MetricsWriter>(run / "metrics.jsonl", member.job.train.log_every, observer);
+  const Trainer& trainer = *member.trainer;
+  member.record = std::make_unique<RunRecord>(RunRecord::Setup{model, member.name, base, member.job, *member.data, member.prompts, facts, trainer.state().step,
+                                                               trainer.last_step(), member.log, stop}, observer);
 }
 
 void train(Transformer& model, std::vector<Member>& members, const Log& log, const std::stop_token& stop) {
   const Job& job = members.front().job;
-  DenseCache cache(model, *members.front().metrics, log);
-  Observer& first = job.quantization.cache == "auto" ? static_cast<Observer&>(cache) : *members.front().metrics;
+  DenseCache cache(model, members.front().record->observer(), log);
+  Observer& first = job.quantization.cache == "auto" ? cache : members.front().record->observer();
   if (members.size() == 1) return members.front().trainer->run(first, stop);
   std::vector<TrainedAdapter> adapters;
-  for (auto& member : members) adapters.push_back({*member.trainer, &member == &members.front() ? first : *member.metrics});
+  for (auto& member : members) adapters.push_back({*member.trainer, &member == &members.front() ? first : member.record->observer()});
   train_together(model, adapters, job.train.share_rows, stop);
 }
 
@@ -182,7 +184,7 @@ void train(Transformer& model, std::vector<Member>& members, const Log& log, con
 void run_jobs(std::vector<RunPart> parts, bool allow_change, Observer& observer, const Log& log, std::stop_token stop) {
   std::vector<Member> members;
   for (auto& [name, job, checkpoint] : parts)
-    members.push_back({name, std::move(job), std::move(checkpoint), parts.size() == 1 ? log : named(log, name), std::nullopt, nullptr, nullptr});
+    members.push_back({name, std::move(job), std::move(checkpoint), parts.size() == 1 ? log : named(log, name), std::nullopt, nullptr, {}, nullptr});
   const Job& job = members.front().job;   // of what they share
   const at::Device device = device_from_name(job.device);
   const at::ScalarType dtype = dtype_from_name(job.train.dtype, device);
@@ -190,13 +192,17 @@ void run_jobs(std::vector<RunPart> parts, bool allow_change, Observer& observer,
   const Base base = open_base(job.model);
   const Task task = prepare(members, base, stop);
   const auto model = load_base(base, {device, dtype, job.quantization, task}, log, stop);
-  for (auto& member : members) make_trainer(member, *model, base, allow_change, stop);
-  for (auto& member : members) open_folder(member, observer);
+  for (auto& member : members) {
+    const Json facts = facts_of(base, member.data->train, device, dtype);
+    make_trainer(member, *model, base, facts, allow_change, stop);
+    open_record(member, *model, base, facts, observer, stop);
+  }
   train(*model, members, log, stop);
   for (const auto& member : members) {
     const fs::path folder = fs::path(member.job.output_dir) / "adapter";
     write_adapter(folder, *model, member.name, member.job.adapter, member.job.model.path);
     const TrainState& state = member.trainer->state();
+    member.record->finish(state.step);
     member.log.info("done: {} steps, {} skipped; the adapter is in {}", state.step, state.skipped, folder.string());
   }
 }

@@ -1,4 +1,4 @@
-// generate, chat and evaluate: a model or a run at work.
+// generate and evaluate: a model or a run at work.
 #include <cstdio>
 #include <iostream>
 
@@ -10,19 +10,6 @@
 
 namespace graft::cli {
 namespace {
-
-struct SamplingFlags {
-  GenerateOptions options;
-  std::string system;
-  void add(CLI::App* verb) {
-    verb->add_option("--max-new-tokens", options.max_new_tokens, "stop after so many tokens")->capture_default_str()->check(CLI::PositiveNumber);
-    verb->add_option("--temperature", options.temperature, "0: the likeliest token; higher: more random")->capture_default_str()->check(CLI::NonNegativeNumber);
-    verb->add_option("--top-k", options.top_k, "sample among the k likeliest; 0: all")->capture_default_str()->check(CLI::NonNegativeNumber);
-    verb->add_option("--top-p", options.top_p, "sample among the likeliest that hold this share")->capture_default_str()->check(CLI::Range(0.0, 1.0));
-    verb->add_option("--seed", options.seed, "of the sampling")->capture_default_str();
-    verb->add_option("--system", system, "a system message");
-  }
-};
 
 struct AnswerFlags {
   TargetFlags target;
@@ -67,24 +54,12 @@ void run_generate(const Program& program, const AnswerFlags& flags) {
   }
   const auto say = [&](const std::string& prompt) {
     if (labels) return print_piece(classify_text(speaker, prompt));
-    answer(speaker, prompt_ids(speaker, prompt, flags.sampling.system, flags.raw), flags.sampling.options, print_piece, program.stop);
+    answer(speaker, prompt_ids(speaker.base, prompt, flags.sampling.system, flags.raw), flags.sampling.options, print_piece, program.stop);
     fmt::print("\n");
   };
   if (!flags.prompt.empty()) return say(flags.prompt);
   for (std::string line; std::getline(std::cin, line);)
     if (!line.empty()) say(line);
-}
-
-void run_chat(const Program& program, const AnswerFlags& flags) {
-  Speaker speaker = open(program, flags);
-  Json messages = Json::array();
-  if (!flags.sampling.system.empty()) messages.push_back({{"role", "system"}, {"content", flags.sampling.system}});
-  for (std::string line; fmt::print("> "), std::fflush(stdout), std::getline(std::cin, line);) {
-    messages.push_back({{"role", "user"}, {"content", line}});
-    const std::string text = answer(speaker, conversation_ids(speaker, messages), flags.sampling.options, print_piece, program.stop);
-    fmt::print("\n");
-    messages.push_back({{"role", "assistant"}, {"content", text}});
-  }
 }
 
 struct EvaluateFlags {
@@ -113,10 +88,6 @@ void add_answer_verbs(Program& program) {
   generate->add_option("--out", g->out, "with --data: the JSONL file to write; goes on where it was stopped")->capture_default_str();
   generate->add_option("--batch-size", g->batch_size, "with --data: samples at once")->capture_default_str()->check(CLI::PositiveNumber);
   generate->add_flag("--raw", g->raw, "the prompt as it is, without the chat template");
-
-  auto c = std::make_shared<AnswerFlags>();
-  auto* chat = program.verb("chat", "talk with a model or a run on the terminal", [&program, c] { run_chat(program, *c); });
-  c->target.add(chat), c->compute.add(chat), c->sampling.add(chat), add_choice(chat, *c);
 
   auto e = std::make_shared<EvaluateFlags>();
   auto* evaluate = program.verb("evaluate", "loss, perplexity and label accuracy on files (a run's own held-out data without any)", [&program, e] { run_evaluate(program, *e); });

@@ -1,7 +1,8 @@
-// inspect, show, doctor, new, schema: to look at things, and to begin.
+// inspect, show, report, doctor, new, schema: to look at things, and to begin.
 #include "../configs.h"
 #include "../describe.h"
 #include "../jobs.h"
+#include "../report.h"
 #include "graft/config/yaml.h"
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
@@ -13,7 +14,7 @@ namespace {
 
 struct Flags {
   std::string path, from, method = "lora";
-  std::vector<std::string> overrides;
+  std::vector<std::string> overrides, runs;
   bool tensors = false;
   int64_t count = 3;
 };
@@ -29,6 +30,13 @@ void write_new(const Program& program, const Flags& flags) {
   program.log.info("wrote {}", flags.path);
 }
 
+void write_report(const Program& program, const Flags& flags) {
+  const std::filesystem::path usual = flags.runs.size() == 1 ? std::filesystem::path(flags.runs.front()) / "report.html" : "comparison.html";
+  const std::filesystem::path out = flags.path.empty() ? usual : std::filesystem::path(flags.path);
+  write_file(out, report_page({flags.runs.begin(), flags.runs.end()}));
+  program.log.info("wrote {}", out.string());
+}
+
 }  // namespace
 
 void add_look_verbs(Program& program) {
@@ -42,6 +50,9 @@ void add_look_verbs(Program& program) {
   show->add_option("config", flags->path, "the job")->required();
   show->add_option("overrides", flags->overrides, "key=value");
   show->add_option("-n,--count", flags->count, "how many")->capture_default_str();
+  auto* report = program.verb("report", "a run as an HTML page, RUN/report.html; several runs beside each other", [&program, flags] { write_report(program, *flags); });
+  report->add_option("runs", flags->runs, "the runs' folders")->required();
+  report->add_option("--out", flags->path, "the page to write; default: report.html in the run, comparison.html here for several");
   program.verb("doctor", "what this machine and build can do", [] { fmt::print("{}", describe_machine()); });
   auto* fresh = program.verb("new", "write a commented config, or copy an installed one", [&program, flags] { write_new(program, *flags); });
   fresh->add_option("file", flags->path, "where to write; without it, what there is to copy is listed");

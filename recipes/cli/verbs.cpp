@@ -40,4 +40,13 @@ void ComputeFlags::add(CLI::App* verb) {
   verb->add_option("--dtype", dtype, "auto | bf16 | fp16 | fp32")->capture_default_str();
 }
 
+void SamplingFlags::add(CLI::App* verb) {
+  verb->add_option("--max-new-tokens", options.max_new_tokens, "stop after so many tokens")->capture_default_str()->check(CLI::PositiveNumber);
+  verb->add_option("--temperature", options.temperature, "0: the likeliest token; higher: more random")->capture_default_str()->check(CLI::NonNegativeNumber);
+  verb->add_option("--top-k", options.top_k, "sample among the k likeliest; 0: all")->capture_default_str()->check(CLI::NonNegativeNumber);
+  verb->add_option("--top-p", options.top_p, "sample among the likeliest that hold this share")->capture_default_str()->check(CLI::Range(0.0, 1.0));
+  verb->add_option("--seed", options.seed, "of the sampling")->capture_default_str();
+  verb->add_option("--system", system, "a system message");
+}
+
 }  // namespace graft::cli

@@ -11,6 +11,7 @@
 #include "graft/core/log.h"
 #include "graft/models/generate.h"
 #include "graft/report/progress.h"
+#include "signals.h"
 
 namespace graft::cli {
 
@@ -18,8 +19,10 @@ struct Program {
   CLI::App& app;
   ProgressLine& progress;
   Log log;
+  Signals& signals;
   std::stop_token stop;
   std::string run_folder;   // named in the message of a stopped run
+  bool& quiet;              // warnings and errors alone are shown
 
   CLI::App* verb(const std::string& name, const std::string& help, std::function<void()> action);
 };
@@ -36,10 +39,16 @@ struct ComputeFlags {
   std::string device = "auto", dtype = "auto";
   void add(CLI::App* verb);
 };
+struct SamplingFlags {
+  GenerateOptions options;
+  std::string system;
+  void add(CLI::App* verb);
+};
 
 void add_train_verbs(Program& program);      // finetune, resume
 void add_export_verbs(Program& program);     // export, quantize
-void add_answer_verbs(Program& program);     // generate, chat, evaluate
-void add_look_verbs(Program& program);       // inspect, show, doctor, new, schema
+void add_answer_verbs(Program& program);     // generate, evaluate
+void add_chat_verb(Program& program);
+void add_look_verbs(Program& program);       // inspect, show, report, doctor, new, schema
 
 }  // namespace graft::cli

@@ -1,10 +1,36 @@
 #include "graft/report/metrics.h"
 
 #include "graft/core/error.h"
-#include "graft/core/json.h"
 #include "graft/io/atomic_file.h"
 
 namespace graft {
+
+std::vector<std::pair<std::string, double>> eval_numbers(const EvalReport& r) {
+  std::vector<std::pair<std::string, double>> numbers{{"loss", r.loss}};
+  if (r.metrics.empty()) numbers.emplace_back("perplexity", r.perplexity), numbers.emplace_back("token_accuracy", r.token_accuracy);
+  if (r.label_accuracy >= 0) numbers.emplace_back("accuracy", r.label_accuracy);
+  numbers.insert(numbers.end(), r.metrics.begin(), r.metrics.end());
+  return numbers;
+}
+
+Json step_line(const StepReport& r) {
+  Json line = {{"step", r.step}, {"epoch", r.epoch}, {"loss", r.loss}, {"gradient_norm", r.gradient_norm}, {"learning_rate", r.learning_rate},
+               {"skipped", r.skipped}, {"tokens", r.tokens}, {"targets", r.targets}, {"seconds", r.seconds}, {"memory", r.memory}};
+  if (!r.adapter.empty()) line["adapter"] = r.adapter;
+  if (!r.samples.empty()) line["gradient_z"] = r.gradient_z, line["origins"] = r.samples;
+  return line;
+}
+
+Json eval_line(const EvalReport& r) {
+  Json line = {{"step", r.step}};
+  if (!r.adapter.empty()) line["adapter"] = r.adapter;
+  for (const auto& [name, value] : eval_numbers(r)) line[name == "loss" ? "eval_loss" : name] = value;
+  if (r.label_accuracy >= 0) line["labels"] = r.labels;
+  line.update({{"samples", r.samples}, {"targets", r.targets}, {"best", r.best}, {"seconds", r.seconds}});
+  return line;
+}
+
+bool worth_a_line(const StepReport& r, int64_t every) { return r.step % every == 0 || !r.samples.empty() || r.step == r.total_steps; }
 
 MetricsWriter::MetricsWriter(const std::filesystem::path& file, int64_t every, Observer& next)
     : out_(file, std::ios::app), every_(every), next_(next) {
@@ -12,37 +38,30 @@ MetricsWriter::MetricsWriter(const std::filesystem::path& file, int64_t every, O
 }
 
 void MetricsWriter::on_step(const StepReport& r) {
-  if (r.step % every_ == 0 || r.skipped || r.step == r.total_steps)
-    out_ << to_line({{"step", r.step}, {"epoch", r.epoch}, {"loss", r.loss}, {"gradient_norm", r.gradient_norm},
-                     {"learning_rate", r.learning_rate}, {"skipped", r.skipped}, {"tokens", r.tokens}, {"targets", r.targets},
-                     {"seconds", r.seconds}, {"memory", r.memory}})
-         << std::endl;
+  if (worth_a_line(r, every_)) out_ << to_line(step_line(r)) << std::endl;
   next_.on_step(r);
 }
 
 void MetricsWriter::on_eval(const EvalReport& r) {
-  Json line = {{"step", r.step}, {"eval_loss", r.loss}, {"perplexity", r.perplexity}, {"token_accuracy", r.token_accuracy},
-               {"samples", r.samples}, {"targets", r.targets}, {"best", r.best}, {"seconds", r.seconds}};
-  if (r.label_accuracy >= 0) line["accuracy"] = r.label_accuracy, line["labels"] = r.labels;
-  if (!r.metrics.empty()) {
-    line.erase("perplexity"), line.erase("token_accuracy");   // of a language
-    for (const auto& [name, value] : r.metrics) line[name] = value;
-  }
-  out_ << to_line(line) << std::endl;
+  out_ << to_line(eval_line(r)) << std::endl;
   next_.on_eval(r);
 }
 
 void MetricsWriter::on_checkpoint(int64_t step, const std::filesystem::path& folder) { next_.on_checkpoint(step, folder); }
 
-void cut_metrics(const std::filesystem::path& file, int64_t step) {
-  if (!std::filesystem::exists(file)) return;
+std::vector<Json> whole_lines(const std::filesystem::path& file) {
+  std::vector<Json> lines;
   std::ifstream in(file);
+  for (std::string line; std::getline(in, line);)
+    if (Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false); json.is_object()) lines.push_back(std::move(json));
+  return lines;
+}
+
+void cut_lines(const std::filesystem::path& file, int64_t step) {
+  if (!std::filesystem::exists(file)) return;
   std::string kept;
-  for (std::string line; std::getline(in, line);) {
-    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);   // a line cut by a kill is dropped too
-    if (json.is_object() && json.value("step", step + 1) <= step) kept += line + "\n";
-  }
-  in.close();
+  for (const Json& line : whole_lines(file))
+    if (const auto it = line.find("step"); it != line.end() && it->is_number() && it->get<int64_t>() <= step) kept += to_line(line) + "\n";
   write_file(file, kept);
 }
 

@@ -35,7 +35,8 @@ void write_manifest(const fs::path& folder) {
 Json TrainState::to_json() const {
   return {{"step", step}, {"epoch", cursor.epoch}, {"step_in_epoch", cursor.step_in_epoch}, {"skipped", skipped},
           {"skipped_in_row", skipped_in_row}, {"loss_scale", loss_scale}, {"good_steps", good_steps},
-          {"best", best ? Json(*best) : Json()}, {"best_step", best_step}, {"worse_evals", worse_evals}, {"trained_targets", trained_targets}};
+          {"best", best ? Json(*best) : Json()}, {"best_step", best_step}, {"worse_evals", worse_evals}, {"trained_targets", trained_targets},
+          {"norms", norms.to_json()}};
 }
 
 TrainState TrainState::from_json(const Json& json) {
@@ -50,6 +51,7 @@ TrainState TrainState::from_json(const Json& json) {
   state.best_step = json.at("best_step").get<int64_t>();
   state.worse_evals = json.at("worse_evals").get<int64_t>();
   state.trained_targets = json.at("trained_targets").get<double>();
+  if (json.contains("norms")) state.norms = NormWatch::from_json(json.at("norms"));   // older checkpoints watched none
   return state;
 }
 

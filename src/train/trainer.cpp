@@ -96,6 +96,7 @@ StepReport Trainer::optimize(const Share& share, double loss) {
   report.epoch = static_cast<double>(state_.cursor.epoch) +
                  static_cast<double>(state_.cursor.step_in_epoch) / static_cast<double>(batches_.steps_per_epoch());
   report.memory = device_memory(setup_.model.device()).allocated_peak;
+  judge_step(state_.norms, share.micro_batches, setup_.train, report);
   report.seconds = seconds_since(step_started_);
   return report;
 }
@@ -119,9 +120,15 @@ bool Trainer::evaluate(Observer& observer) {
   return setup_.eval.early_stop == 0 || state_.worse_evals < setup_.eval.early_stop;
 }
 
+std::string Trainer::last_good() const {
+  return saved_step_ < 0 ? "none" : CheckpointFolder(setup_.run_folder / "checkpoints").path(saved_step_).string();
+}
+
 void Trainer::save(Observer& observer) {
   if (saved_step_ == state_.step) return;
   const Checkpoint checkpoint{state_, parameter_values(setup_.model, setup_.adapter), optimizer_.state(), setup_.facts, setup_.job};
+  check_finite(checkpoint.adapter, "the adapter's", state_.step, last_good());
+  check_finite(checkpoint.optimizer, "the optimizer's", state_.step, last_good());
   const auto folder = CheckpointFolder(setup_.run_folder / "checkpoints", setup_.log).write(checkpoint, setup_.checkpoint.keep);
   saved_step_ = state_.step;
   observer.on_checkpoint(state_.step, folder);
@@ -130,10 +137,11 @@ void Trainer::save(Observer& observer) {
 void Trainer::take_step(const Share& share, double loss, Observer& observer) {
   const auto due = [](int64_t step, int64_t every) { return every > 0 && step % every == 0; };
   const StepReport report = optimize(share, loss);
+  name_spike(report, setup_.log);
   observer.on_step(report);
   check(state_.skipped_in_row < setup_.options.max_skipped_steps,
         "{} steps in a row were not finite (loss {}, gradient norm {}); last good checkpoint: {}", state_.skipped_in_row, report.loss,
-        report.gradient_norm, saved_step_ < 0 ? "none" : CheckpointFolder(setup_.run_folder / "checkpoints").path(saved_step_).string());
+        report.gradient_norm, last_good());
   const bool last = state_.step == total_;
   if (setup_.evaluate && (last || due(state_.step, setup_.eval.every)) && !evaluate(observer)) {
     setup_.log.info("stopped early: {} evaluations without a better {}", state_.worse_evals, setup_.eval.metric);

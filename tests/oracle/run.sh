@@ -14,5 +14,7 @@ run $python tests/oracle/bitsandbytes_bytes.py "$build/tests/quant_dump" cpu 200
 run $python tests/oracle/quantization_error.py "$build/tests/quant_dump"
 KILLS=1 benchmarks/acceptance/main_job.sh --only exports
 run $python tests/oracle/peft_adapters.py "$build"
+run $python tests/oracle/tensorboard_events.py "$build/graft"
+if command -v chromium >/dev/null; then run $python tests/oracle/report_browser.py "$build/graft"; else echo "-- report_browser.py: not run, no chromium here"; fi
 run tests/oracle/adapterhub_setup.sh
 run .deps/adapterhub/bin/python tests/oracle/hub_adapters.py "$build"

@@ -15,10 +15,11 @@ model: {path: $golden}
 adapter: {rank: 4, alpha: 8, dropout: 0.2}
 data: {train: [$golden/data/train.jsonl], val: [$golden/data/val.jsonl]}
 train: {epochs: 30, micro_batch_size: 3, gradient_accumulation_steps: 2, learning_rate: 5e-3, dtype: fp32}
-eval: {every: 40}
+eval: {every: 40, prompts: $work/prompts.txt, max_new_tokens: 4}
 checkpoint: {every: 7, keep: 2}
 output_dir: $work/straight
 YAML
+printf 'What is a cow?\nTell me: pie\n' > "$work/prompts.txt"
 start=$(date +%s%N)
 "$graft" finetune "$work/job.yaml" >/dev/null 2>&1
 span=$((($(date +%s%N) - start) / 1000000))   # ms
@@ -39,6 +40,7 @@ while ((killed < count)); do
   # the metrics: one line a step, none twice
   [[ $(grep -c '"loss"' "$work/run/metrics.jsonl") == $(grep -c '"loss"' "$work/straight/metrics.jsonl") ]] ||
     { echo "kills: metrics.jsonl has another number of steps than the undisturbed run's" >&2; exit 1; }
+  cmp -s "$work/straight/samples.jsonl" "$work/run/samples.jsonl" || { echo "kills: samples.jsonl differs from the undisturbed run's" >&2; exit 1; }
 done
 # SIGINT: finishes the step, saves, exits 3, and goes on to the same result (a signal that came after the end is sent again)
 code=0

@@ -13,10 +13,11 @@ model: {path: $golden}
 adapter: {rank: 4, alpha: 8, dropout: 0.1}
 data: {train: [$golden/data/train.jsonl], val: [$golden/data/val.jsonl]}
 train: {max_steps: 20, micro_batch_size: 4, gradient_accumulation_steps: 2, learning_rate: 5e-3, dtype: fp32}
-eval: {every: 10, metric: accuracy}
+eval: {every: 10, metric: accuracy, prompts: $work/prompts.txt, max_new_tokens: 4}
 checkpoint: {every: 10}
 output_dir: $work/run
 YAML
+printf 'What is a cow?\nTell me: pie\n' > "$work/prompts.txt"
 tests=0
 ok() { tests=$((tests + 1)); }
 # runs CODE PATTERN ARGUMENTS...: the exit code, and a pattern in what it prints
@@ -45,17 +46,29 @@ runs 2 'micro_batch_size' finetune "$job" train.micro_batch_size=many
 runs 2 'no config' finetune "$work/absent"
 runs 2 'huggingface|hf download|no such|not' finetune "$job" model.path=org/absent
 runs 2 'q_porj' finetune "$job" 'adapter.target_modules=[q_porj]'
+runs 2 'eval.prompts.*no such file' finetune "$job" eval.prompts=absent.txt
 runs 2 'warmup' finetune "$job" train.warmup_steps=50
 [[ ! -e $work/run/checkpoints ]] || { echo "newcomer: a refused job left a run" >&2; exit 1; }
 # the main job
 runs 0 'accuracy' finetune "$job"
-for file in job.yaml metrics.jsonl adapter/adapter_config.json adapter/adapter_model.safetensors checkpoints/step-20/manifest.json; do
+for file in job.yaml metrics.jsonl adapter/adapter_config.json adapter/adapter_model.safetensors checkpoints/step-20/manifest.json \
+            samples.jsonl data.json sessions.jsonl report.html; do
   [[ -s $work/run/$file ]] || { echo "newcomer: the run has no $file" >&2; exit 1; }
 done
 runs 2 'resume-or-start' finetune "$job"
 runs 0 'goes on from step 20' finetune "$job" --resume-or-start
 runs 0 'goes on from step 20' resume "$work/run" train.max_steps=24
 runs 2 'allow-change' resume "$work/run" train.learning_rate=1e-2
+# watching: nothing but faults; JSON for programs; a reader that went away, and streams that never were there
+"$graft" resume "$work/run" train.max_steps=25 --quiet >"$work/out" 2>&1 && [[ ! -s $work/out ]] || { cat "$work/out"; echo "newcomer: --quiet said something" >&2; exit 1; }; ok
+"$graft" resume "$work/run" train.max_steps=26 --json 2>/dev/null >"$work/out"
+[[ $(grep -cE '^\{"event":"(step|eval|checkpoint)",.*\}$' "$work/out") == "$(wc -l <"$work/out")" ]] && grep -q '"event":"step".*"step":26,' "$work/out" ||
+  { cat "$work/out"; echo "newcomer: --json is not an object a line" >&2; exit 1; }; ok
+"$graft" resume "$work/run" train.max_steps=60 --json 2>/dev/null | head -n 1 >"$work/out"   # pipefail: the run itself must end well
+"$graft" resume "$work/run" train.max_steps=61 >&- 2>&- || { echo "newcomer: closed streams ended a run" >&2; exit 1; }
+! grep -rlE '^step 61|tokens/s' "$work/run" --include=*.json --include=*.jsonl --include=*.yaml || { echo "newcomer: messages went into the run's files" >&2; exit 1; }; ok
+runs 0 'wrote .*run/report.html' report "$work/run"
+runs 2 'not a run' report "$work"
 runs 0 'accuracy' evaluate "$work/run"
 runs 0 'perplexity' evaluate $golden $golden/data/val.jsonl
 runs 0 'differs by at most' export "$work/run" --merged "$work/merged" --adapter "$work/adapter"
@@ -67,6 +80,18 @@ runs 0 '.' generate "$work/merged" --prompt 'What is a cow?' --max-new-tokens 4
 runs 0 '16 new answers' generate "$work/run" --data $golden/data/val.jsonl --out "$work/predictions.jsonl" --max-new-tokens 4
 runs 0 '^0 new answers' generate "$work/run" --data $golden/data/val.jsonl --out "$work/predictions.jsonl" --max-new-tokens 4
 runs 0 'starts from' finetune "$job" output_dir="$work/second" adapter.init_from="$work/adapter" train.max_steps=1
+runs 0 'wrote .*both.html' report "$work/run" "$work/second" --out "$work/both.html"
+grep -q '2 runs compared' "$work/both.html" && grep -q 'adapter.init_from' "$work/both.html" || { echo "newcomer: the comparison lacks something" >&2; exit 1; }; ok
+# a chat: answers, commands, a Ctrl-C that ends nothing, and its end with its input
+mkfifo "$work/input"
+"$graft" chat $golden "$work/adapter" --max-new-tokens 4 <"$work/input" >"$work/out" 2>&1 &
+chat=$! && exec 9>"$work/input"
+said() { for _ in $(seq 200); do grep -qE -- "$1" "$work/out" && return; sleep 0.05; done; cat "$work/out"; echo "newcomer: chat did not say '$1'" >&2; exit 1; }
+echo '/help' >&9 && said '/reset'
+kill -INT $chat && said 'Ctrl-D ends\)'
+printf 'What is a cow?\n/adapter none\n/adapter nowhere\n' >&9 && said "no adapter and no folder 'nowhere'" && said '\* none'
+exec 9>&-
+wait $chat || { cat "$work/out"; echo "newcomer: chat ended with $?" >&2; exit 1; }; ok
 # a run that cannot be saved stops by itself and says where it was still good; fp32 overflows at once with such a rate
 runs 1 'not finite.*last good checkpoint: .*step-[0-9]+' finetune "$job" output_dir="$work/hot" train.learning_rate=1e36 train.warmup_steps=3 train.max_grad_norm=0 train.max_steps=30 checkpoint.every=1
 # several adapters over one base

@@ -1,11 +1,17 @@
 #pragma once
-// The progress line: rewritten in place on a terminal, plain lines elsewhere.
+// A run as it goes by: a line rewritten in place on a terminal, plain lines elsewhere, or JSON for other programs.
 #include <chrono>
 #include <cstdio>
+#include <map>
+#include <string>
+#include <string_view>
 
 #include "graft/train/observer.h"
 
 namespace graft {
+
+/// Writes and flushes. A pipe or a terminal that is gone is no reason to lose a run: what cannot be shown is dropped.
+void show(std::FILE* out, std::string_view text);
 
 class ProgressLine : public Observer {
  public:
@@ -19,13 +25,32 @@ class ProgressLine : public Observer {
   void clear();
 
  private:
+  /// An adapter's steps so far; of several in one run each has its own.
+  struct Course {
+    double tokens_per_second = 0, loss = 0;
+    int64_t seen = 0, first_step = 0;
+    std::chrono::steady_clock::time_point began{};
+  };
+  static double seconds_left(Course& course, const StepReport& report);
+
   std::FILE* out_;
   bool terminal_;
   double plain_seconds_;
   bool line_open_ = false;
-  double tokens_per_second_ = 0, step_seconds_ = 0, loss_ = 0;
-  int64_t seen_ = 0;
+  std::map<std::string, Course> courses_;
   std::chrono::steady_clock::time_point last_{};
+};
+
+/// {"event": "step" | "eval" | "checkpoint", ...}, one object a line; steps and evaluations as in metrics.jsonl.
+class JsonLines : public Observer {
+ public:
+  explicit JsonLines(std::FILE* out) : out_(out) {}
+  void on_step(const StepReport& report) override;
+  void on_eval(const EvalReport& report) override;
+  void on_checkpoint(int64_t step, const std::filesystem::path& folder) override;
+
+ private:
+  std::FILE* out_;
 };
 
 }  // namespace graft

@@ -11,6 +11,7 @@
 #include "graft/core/log.h"
 #include "graft/core/tensor.h"
 #include "graft/data/batches.h"
+#include "graft/train/guard.h"
 
 namespace graft {
 
@@ -24,6 +25,7 @@ struct TrainState {
   std::optional<double> best;       // the best evaluation's metric, and where
   int64_t best_step = 0, worse_evals = 0;
   double trained_targets = 0;
+  NormWatch norms;
   Json to_json() const;
   static TrainState from_json(const Json& json);
 };

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace graft {
 
@@ -13,11 +14,13 @@ struct StepReport {
   double epoch = 0;
   double loss = 0;                         // mean over the step's target tokens
   double gradient_norm = 0, learning_rate = 0;
+  double gradient_z = 0;                   // standard deviations of the norm above its usual (guard.h)
   bool skipped = false;                    // the step was not finite
   int64_t skipped_total = 0;
   int64_t tokens = 0, targets = 0;         // of this step: real tokens, and those learnt
   double seconds = 0;                      // of this step
   int64_t memory = 0;                      // peak bytes: the allocator's on a GPU, resident on a CPU
+  std::vector<std::string> samples;        // file:line of each, of a step that was skipped or is a spike
 };
 
 struct EvalReport {

@@ -70,6 +70,7 @@ class Trainer {
   StepReport optimize(const Share& share, double loss);
   bool evaluate(Observer& observer);   // false: stop early
   void update_loss_scale(bool finite);
+  std::string last_good() const;       // the last checkpoint's folder, for messages
 
   TrainerSetup setup_;
   Batches batches_;
