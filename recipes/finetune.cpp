@@ -29,10 +29,6 @@ namespace fs = std::filesystem;
 constexpr std::string_view free_keys[] = {"train.epochs", "train.max_steps", "train.log_every", "eval.", "checkpoint.", "output_dir",
                                           "train.max_skipped_steps", "quantization.cache", "quantization.store"};
 
-// All that a run writes.
-constexpr const char* run_entries[] = {"checkpoints", "adapter", "job.yaml", "metrics.jsonl", "samples.jsonl", "sessions.jsonl", "data.json",
-                                       "tensorboard", "report.html"};
-
 void check_differences(const Job& before, const Job& now, bool allow_change, const Log& log) {
   ErrorList refused;
   for (const auto& difference : differences(before, now)) {
@@ -164,7 +160,8 @@ void train_job(const Job& given, const std::optional<Checkpoint>& checkpoint, co
            options.micro_batch_size, *options.learning_rate, options.lr_scheduler);
   fs::create_directories(run / "checkpoints");
   write_file(run / "job.yaml", to_yaml(job));
-  RunRecord record({*model, "default", base, job, data, prompts, facts, trainer.state().step, trainer.last_step(), log, stop}, observer);
+  const int64_t step = trainer.state().step, last = trainer.last_step();
+  RunRecord record({*model, "default", base, job, data, prompts, facts, step, last, log, stop}, observer);
   DenseCache cache(*model, record.observer(), log);
   trainer.run(job.quantization.cache == "auto" ? cache : record.observer(), stop);
   write_adapter(run / "adapter", *model, "default", job.adapter, job.model.path);
@@ -188,7 +185,7 @@ void finetune(const Job& given, const StartOptions& start, Observer& observer, c
       }
     } else {
       require(start.overwrite, "{} holds a run already. --resume-or-start goes on with it; --overwrite removes it and starts anew", run.string());
-      for (const char* name : run_entries) fs::remove_all(run / name);
+      remove_run(run);
     }
   }
   train_job(job, std::nullopt, start, observer, log, stop);
