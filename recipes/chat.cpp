@@ -24,8 +24,10 @@ std::filesystem::path adapter_folder(const std::filesystem::path& path) { return
 
 Chat::Chat(Speaker speaker, const GenerateOptions& options, std::string system, Log log)
     : speaker_(std::move(speaker)), options_(options), system_(std::move(system)), log_(std::move(log)) {
-  require(speaker_.model->task().kind == TaskKind::causal_lm && speaker_.model->vocabulary_head(), "{} generates no text", speaker_.base.files->where());
-  require(speaker_.base.chat.has_value(), "{} has no chat template to talk by; give --chat-template chatml or a file, or use: graft generate",
+  require(speaker_.model->task().kind == TaskKind::causal_lm && speaker_.model->vocabulary_head(), "{} generates no text",
+          speaker_.base.files->where());
+  require(speaker_.base.chat.has_value(),
+          "{} has no chat template to talk by; give --chat-template chatml or a file, or use: graft generate",
           speaker_.base.files->where());
   adapters_ = std::exchange(speaker_.adapters, {});   // who answers is chosen here
   if (!adapters_.empty()) speaker_.adapter = adapters_.front();
@@ -77,12 +79,14 @@ bool Chat::say(const std::string& text, const std::function<void(const std::stri
   Json asked = messages_;
   asked.push_back({{"role", "user"}, {"content", text}});
   const auto ids = conversation_ids(speaker_.base, asked);
-  require(std::ssize(ids) + options_.max_new_tokens <= speaker_.model->max_positions(), "the conversation has {} tokens by now, and the model {} positions; /reset begins anew",
-          ids.size(), speaker_.model->max_positions());
+  require(std::ssize(ids) + options_.max_new_tokens <= speaker_.model->max_positions(),
+          "the conversation has {} tokens by now, and the model {} positions; /reset begins anew", ids.size(),
+          speaker_.model->max_positions());
   std::string said;
   bool whole = true;
   try {
-    answer(speaker_, ids, options_, [&](const std::string& piece) { said += piece, on_text(piece); }, std::move(stop));
+    answer(
+        speaker_, ids, options_, [&](const std::string& piece) { said += piece, on_text(piece); }, std::move(stop));
   } catch (const Stopped&) {
     whole = false;
   }

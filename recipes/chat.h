@@ -1,5 +1,6 @@
 #pragma once
-// A conversation with a model: what was said so far, who answers, and the commands that change either. The terminal is the program's.
+// A conversation with a model: what was said so far, who answers, and the commands that change either. The terminal is the
+// program's.
 #include <functional>
 #include <stop_token>
 #include <string>

@@ -6,6 +6,7 @@
 #include "graft/core/error.h"
 #include "graft/io/atomic_file.h"
 #include "run.h"
+#include "run_record.h"
 #include "session.h"
 
 namespace graft {
@@ -16,10 +17,6 @@ namespace fs = std::filesystem;
 // Keys that do not touch what is learnt up to a step: a run may go on with others.
 constexpr std::string_view free_keys[] = {"train.epochs", "train.max_steps", "train.log_every", "eval.", "checkpoint.", "output_dir",
                                           "train.max_skipped_steps", "quantization.cache", "quantization.store"};
-
-// All that a run writes.
-constexpr const char* run_entries[] = {"checkpoints", "adapter", "job.yaml", "metrics.jsonl", "samples.jsonl", "sessions.jsonl", "data.json",
-                                       "tensorboard", "report.html"};
 
 void check_differences(const Job& before, const Job& now, bool allow_change, const Log& log) {
   ErrorList refused;
@@ -61,9 +58,8 @@ RunPart going_on(const std::string& name, const Job& job, const StartOptions& st
 
 bool holds_a_run(const fs::path& folder) { return fs::exists(folder / "job.yaml") || fs::exists(folder / "checkpoints"); }
 
-void remove_run(const Jobs& jobs) {
-  for (const auto& [name, job] : jobs.each)
-    for (const char* file : run_entries) fs::remove_all(fs::path(job.output_dir) / file);
+void remove_runs(const Jobs& jobs) {
+  for (const auto& [name, job] : jobs.each) remove_run(job.output_dir);
   if (jobs.several()) fs::remove(fs::path(jobs.output_dir) / "job.yaml");
 }
 
@@ -99,7 +95,7 @@ void finetune(const Jobs& jobs, const StartOptions& start, Observer& observer, c
     require(start.resume_or_start || start.overwrite, "{} holds a run already. --resume-or-start goes on with it; --overwrite removes it and starts anew",
             jobs.output_dir);
     if (start.resume_or_start) parts = parts_going_on(jobs, start, log);
-    if (start.overwrite) remove_run(jobs);
+    if (start.overwrite) remove_runs(jobs);
   }
   if (!has_checkpoint(parts)) {
     parts.clear();

@@ -18,7 +18,7 @@ RunHistory history_of(const std::filesystem::path& folder, const Job& job) {
 
 /// Every key in which a job is not as the first one.
 std::vector<KeyDifference> key_differences(const std::vector<Job>& jobs) {
-  std::vector<std::string> keys;   // in the order of their first difference
+  std::vector<std::string> keys;  // in the order of their first difference
   std::map<std::string, std::vector<std::string>> values;
   for (size_t i = 1; i < jobs.size(); ++i) {
     for (const Difference& difference : differences(jobs[0], jobs[i])) {

@@ -1,10 +1,14 @@
 #pragma once
-// All that a run leaves to be looked at: metrics.jsonl, tensorboard/, samples.jsonl, data.json, sessions.jsonl and, at its end, report.html.
+// All that a run leaves to be looked at: metrics.jsonl, tensorboard/, samples.jsonl, data.json, sessions.jsonl and, at its end,
+// report.html.
 #include "graft/report/metrics.h"
 #include "graft/report/tensorboard.h"
 #include "sample_answers.h"
 
 namespace graft {
+
+/// Removes all that a run writes from its folder, and nothing else.
+void remove_run(const std::filesystem::path& run);
 
 class RunRecord {
  public:
@@ -15,8 +19,8 @@ class RunRecord {
     const Job& job;
     const PreparedData& data;
     std::vector<SamplePrompt> prompts;
-    Json facts;            // what the session computes with
-    int64_t step = 0;      // done before it
+    Json facts;        // what the session computes with
+    int64_t step = 0;  // done before it
     int64_t total_steps = 0;
     const Log& log;
     std::stop_token stop;

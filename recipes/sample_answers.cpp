@@ -18,11 +18,12 @@ std::vector<SamplePrompt> read_sample_prompts(const Job& job, const Base& base, 
   std::ifstream in(file);
   for (std::string line; std::getline(in, line);) {
     if (line.ends_with('\r')) line.pop_back();
-    if (prompts.empty() && line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);   // a BOM
+    if (prompts.empty() && line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);  // a BOM
     if (!line.empty()) prompts.push_back({line, prompt_ids(base, line, job.data.system.value_or(""), false)});
   }
   require(!prompts.empty(), "eval.prompts: {} has no line", file.string());
-  require(prompts.size() <= 100, "eval.prompts: {} has {} prompts; at most a hundred are answered at each evaluation", file.string(), prompts.size());
+  require(prompts.size() <= 100, "eval.prompts: {} has {} prompts; at most a hundred are answered at each evaluation",
+          file.string(), prompts.size());
   return prompts;
 }
 
@@ -34,7 +35,8 @@ void SampleAnswers::begin(int64_t step) {
   cut_lines(setup_.file, step);
   const auto lines = whole_lines(setup_.file);
   const auto done = std::count_if(lines.begin(), lines.end(), [&](const Json& line) { return line.at("step") == step; });
-  if (!due(step) || done == std::ssize(setup_.prompts)) return;   // a stop or a kill may have come between the step and its answers
+  if (!due(step) || done == std::ssize(setup_.prompts))
+    return;  // a stop or a kill may have come between the step and its answers
   cut_lines(setup_.file, step - 1);
   answer(step);
 }
@@ -53,8 +55,11 @@ std::string SampleAnswers::lines_of(size_t begin, size_t end, int64_t step) {
   std::string lines;
   for (size_t i = begin; i < end; ++i) {
     const auto& answer = answers[i - begin];
-    lines += to_line({{"step", step}, {"prompt", setup_.prompts[i].text}, {"answer", setup_.base.tokenizer.decode(answer, true)},
-                      {"ended", std::ssize(answer) < options.max_new_tokens}}) + "\n";
+    lines += to_line({{"step", step},
+                      {"prompt", setup_.prompts[i].text},
+                      {"answer", setup_.base.tokenizer.decode(answer, true)},
+                      {"ended", std::ssize(answer) < options.max_new_tokens}}) +
+             "\n";
   }
   return lines;
 }
@@ -65,7 +70,7 @@ void SampleAnswers::answer(int64_t step) {
   try {
     for (size_t begin = 0; begin < setup_.prompts.size(); begin += at_once)
       lines += lines_of(begin, std::min(setup_.prompts.size(), begin + at_once), step);
-  } catch (const Stopped&) {   // the trainer sees the stop too, and saves; begin() makes up for the answers
+  } catch (const Stopped&) {  // the trainer sees the stop too, and saves; begin() makes up for the answers
     return;
   }
   std::ofstream out(setup_.file, std::ios::app);

@@ -1,5 +1,6 @@
 #pragma once
-// eval.prompts: what the model says to the same prompts before, during and after training. Greedy, and apart from all that training counts.
+// eval.prompts: what the model says to the same prompts before, during and after training. Greedy, and apart from all that
+// training counts.
 #include <filesystem>
 #include <stop_token>
 #include <string>
@@ -14,10 +15,10 @@ namespace graft {
 
 struct SamplePrompt {
   std::string text;
-  std::vector<int32_t> ids;   // as the user's turn, behind data.system
+  std::vector<int32_t> ids;  // as the user's turn, behind data.system
 };
-/// The job's, a line each (empty lines are passed over); none if it names no file. RequestErrors: no such file, no prompt in it, more than a
-/// hundred, a task that writes no text.
+/// The job's, a line each (empty lines are passed over); none if it names no file. RequestErrors: no such file, no prompt in it,
+/// more than a hundred, a task that writes no text.
 std::vector<SamplePrompt> read_sample_prompts(const Job& job, const Base& base, const Task& task);
 
 /// Passes everything on; at the steps where answers are due, adds lines to samples.jsonl: {"step", "prompt", "answer", "ended"}.
@@ -34,7 +35,8 @@ class SampleAnswers : public Observer {
     std::stop_token stop;
   };
   SampleAnswers(Setup setup, Observer& next) : setup_(std::move(setup)), next_(next) {}
-  /// Before the first step, or the first after a checkpoint: takes later lines off the file, and answers if it has not been done at `step`.
+  /// Before the first step, or the first after a checkpoint: takes later lines off the file, and answers if it has not been done
+  /// at `step`.
   void begin(int64_t step);
   void on_step(const StepReport& report) override;
   void on_eval(const EvalReport& report) override { next_.on_eval(report); }

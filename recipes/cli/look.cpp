@@ -31,8 +31,9 @@ void write_new(const Program& program, const Flags& flags) {
 }
 
 void write_report(const Program& program, const Flags& flags) {
-  const std::filesystem::path usual = flags.runs.size() == 1 ? std::filesystem::path(flags.runs.front()) / "report.html" : "comparison.html";
-  const std::filesystem::path out = flags.path.empty() ? usual : std::filesystem::path(flags.path);
+  const std::filesystem::path first = flags.runs.front();
+  std::filesystem::path out = flags.path;
+  if (out.empty()) out = flags.runs.size() == 1 ? first / "report.html" : "comparison.html";
   write_file(out, report_page({flags.runs.begin(), flags.runs.end()}));
   program.log.info("wrote {}", out.string());
 }
@@ -50,9 +51,10 @@ void add_look_verbs(Program& program) {
   show->add_option("config", flags->path, "the job")->required();
   show->add_option("overrides", flags->overrides, "key=value");
   show->add_option("-n,--count", flags->count, "how many")->capture_default_str();
-  auto* report = program.verb("report", "a run as an HTML page, RUN/report.html; several runs beside each other", [&program, flags] { write_report(program, *flags); });
+  auto* report = program.verb("report", "a run as an HTML page, RUN/report.html; several runs beside each other",
+                              [&program, flags] { write_report(program, *flags); });
   report->add_option("runs", flags->runs, "the runs' folders")->required();
-  report->add_option("--out", flags->path, "the page to write; default: report.html in the run, comparison.html here for several");
+  report->add_option("--out", flags->path, "the page to write; default: RUN/report.html, for several comparison.html");
   program.verb("doctor", "what this machine and build can do", [] { fmt::print("{}", describe_machine()); });
   auto* fresh = program.verb("new", "write a commented config, or copy an installed one", [&program, flags] { write_new(program, *flags); });
   fresh->add_option("file", flags->path, "where to write; without it, what there is to copy is listed");

@@ -51,7 +51,7 @@ void Signals::on_interrupt(std::function<void()> action) {
 
 void fill_standard_streams() {
   while (true) {
-    const int file = open("/dev/null", O_RDWR);   // takes the lowest free number
+    const int file = open("/dev/null", O_RDWR);  // takes the lowest free number
     if (file > 2) close(file);
     if (file > 2 || file < 0) return;
   }

@@ -24,14 +24,10 @@ const Curve* find(const RunHistory& run, Curves where, const std::string& name) 
   return it == (run.*where).end() ? nullptr : &it->second;
 }
 
-double last(const RunHistory& run, Curves where, const std::string& name) {
-  const Curve* curve = find(run, where, name);
-  return curve ? curve->last() : NAN;
-}
-
 std::string overlay(const std::vector<RunHistory>& runs, Curves where, const std::string& name, Chart chart, bool smooth) {
   for (size_t i = 0; i < runs.size(); ++i)
-    if (const Curve* curve = find(runs[i], where, name)) chart.series.push_back({runs[i].name, colour(i), smooth ? smoothed(*curve) : *curve});
+    if (const Curve* curve = find(runs[i], where, name))
+      chart.series.push_back({runs[i].name, colour(i), smooth ? smoothed(*curve) : *curve});
   if (name == "memory")
     for (Series& series : chart.series) series.curve = scaled(series.curve, 1.0 / (1 << 30));
   return line_chart(chart);
@@ -47,47 +43,71 @@ std::set<std::string> metric_names(const std::vector<RunHistory>& runs) {
 
 std::string charts(const std::vector<RunHistory>& runs) {
   const auto training = &RunHistory::training, held_out = &RunHistory::held_out;
-  std::string out = overlay(runs, held_out, "loss", {"Held-out loss", "", "nats a target", {}}, false) +
-                    overlay(runs, training, "loss", {"Training loss", "Smoothed over a fiftieth of the steps.", "nats a target", {}}, true);
-  for (const std::string& name : metric_names(runs)) out += overlay(runs, held_out, name, {"Held-out " + spoken(name), "", "", {}}, false);
+  std::string out =
+      overlay(runs, held_out, "loss", {"Held-out loss", "", "nats a target", {}}, false) +
+      overlay(runs, training, "loss", {"Training loss", "Smoothed over a fiftieth of the steps.", "nats a target", {}}, true);
+  for (const std::string& name : metric_names(runs))
+    out += overlay(runs, held_out, name, {"Held-out " + spoken(name), "", "", {}}, false);
   out += overlay(runs, training, "gradient_norm", {"Gradient norm", "Smoothed.", "norm", {}, Chart::Scale::decades}, true);
   out += overlay(runs, training, "learning_rate", {"Learning rate", "", "rate", {}}, false);
-  out += overlay(runs, training, "tokens_per_second", {"Speed", "Smoothed.", "tokens a second", {}, Chart::Scale::from_zero}, true);
-  return "<div class=\"pair\">\n" + out + overlay(runs, training, "memory", {"Memory", "The peak so far.", "GiB", {}, Chart::Scale::from_zero}, false) + "</div>\n";
+  out +=
+      overlay(runs, training, "tokens_per_second", {"Speed", "Smoothed.", "tokens a second", {}, Chart::Scale::from_zero}, true);
+  return "<div class=\"pair\">\n" + out +
+         overlay(runs, training, "memory", {"Memory", "The peak so far.", "GiB", {}, Chart::Scale::from_zero}, false) +
+         "</div>\n";
 }
 
-std::string run_cell(const std::vector<RunHistory>& runs, size_t i) { return fmt::format("<i class=\"swatch v0 {}\"></i>{}", colour(i), svg::escape(runs[i].name)); }
+std::string run_cell(const std::vector<RunHistory>& runs, size_t i) {
+  return fmt::format("<i class=\"swatch v0 {}\"></i>{}", colour(i), svg::escape(runs[i].name));
+}
 
 struct Column {
   std::string name;
-  int better;                    // 1: more, -1: less, 0: neither
-  std::vector<double> values;    // one a run; NaN: none
+  int better;                  // 1: more, -1: less, 0: neither
+  std::vector<double> values;  // one a run; NaN: none
 };
 
 /// A column's best is bold, if there are two to tell apart.
 std::string shown(const Column& column, size_t run) {
   const double value = column.values[run];
   if (std::isnan(value)) return "–";
-  const bool best = column.better != 0 && std::none_of(column.values.begin(), column.values.end(), [&](double v) { return column.better * v > column.better * value; }) &&
-                    std::any_of(column.values.begin(), column.values.end(), [&](double v) { return column.better * v < column.better * value; });
+  const bool best = column.better != 0 &&
+                    std::none_of(column.values.begin(), column.values.end(),
+                                 [&](double v) { return column.better * v > column.better * value; }) &&
+                    std::any_of(column.values.begin(), column.values.end(),
+                                [&](double v) { return column.better * v < column.better * value; });
   return best ? "<span class=\"best\">" + number_shown(value) + "</span>" : number_shown(value);
 }
 
-std::string final_numbers(const std::vector<RunHistory>& runs) {
+std::vector<Column> final_columns(const std::vector<RunHistory>& runs) {
+  const auto training = &RunHistory::training, held_out = &RunHistory::held_out;
   std::vector<Column> columns;
   const auto add = [&](const std::string& name, int better, auto&& value) {
     columns.push_back({name, better, {}});
     for (const RunHistory& run : runs) columns.back().values.push_back(value(run));
   };
+  const auto of = [](Curves where, const std::string& name, double (*number)(const Curve&)) {
+    return [=](const RunHistory& run) {
+      const Curve* curve = find(run, where, name);
+      return curve ? number(*curve) : NAN;
+    };
+  };
+  const auto end = [](const Curve& curve) { return curve.last(); };
+  const auto least = [](const Curve& curve) { return *std::min_element(curve.values.begin(), curve.values.end()); };
   add("steps", 0, [](const RunHistory& run) { return static_cast<double>(run.last_step()); });
-  add("training loss", -1, [](const RunHistory& run) { const Curve* loss = find(run, &RunHistory::training, "loss"); return loss ? smoothed(*loss).last() : NAN; });
-  add("held-out loss", -1, [](const RunHistory& run) { return last(run, &RunHistory::held_out, "loss"); });
-  add("its best", -1, [](const RunHistory& run) { const Curve* loss = find(run, &RunHistory::held_out, "loss"); return loss ? *std::min_element(loss->values.begin(), loss->values.end()) : NAN; });
-  for (const std::string& name : metric_names(runs)) add(spoken(name), 1, [&](const RunHistory& run) { return last(run, &RunHistory::held_out, name); });
-  add("tokens a second", 1, [](const RunHistory& run) { const Curve* rate = find(run, &RunHistory::training, "tokens_per_second"); return rate ? median(*rate) : NAN; });
+  add("training loss", -1, of(training, "loss", [](const Curve& curve) { return smoothed(curve).last(); }));
+  add("held-out loss", -1, of(held_out, "loss", end));
+  add("its best", -1, of(held_out, "loss", least));
+  for (const std::string& name : metric_names(runs)) add(spoken(name), 1, of(held_out, name, end));
+  add("tokens a second", 1, of(training, "tokens_per_second", median));
   add("minutes in steps", -1, [](const RunHistory& run) { return run.seconds / 60; });
-  add("peak GiB", -1, [](const RunHistory& run) { return last(run, &RunHistory::training, "memory") / (1 << 30); });
+  add("peak GiB", -1, of(training, "memory", [](const Curve& curve) { return curve.last() / (1 << 30); }));
   add("skipped", 0, [](const RunHistory& run) { return static_cast<double>(run.skipped); });
+  return columns;
+}
+
+std::string final_numbers(const std::vector<RunHistory>& runs) {
+  const std::vector<Column> columns = final_columns(runs);
   std::vector<std::string> heads{"run"};
   std::vector<std::vector<std::string>> rows;
   for (const Column& column : columns) heads.push_back(column.name);
@@ -129,7 +149,8 @@ std::string answers(const std::vector<RunHistory>& runs) {
   for (const std::string& prompt : prompts) {
     rows.push_back({svg::escape(prompt)});
     for (const RunHistory& run : runs) {
-      const auto it = std::find_if(run.samples.rbegin(), run.samples.rend(), [&](const Json& sample) { return sample.value("prompt", std::string()) == prompt; });
+      const auto it = std::find_if(run.samples.rbegin(), run.samples.rend(),
+                                   [&](const Json& sample) { return sample.value("prompt", std::string()) == prompt; });
       rows.back().push_back(it == run.samples.rend() ? "–" : answer_shown(*it));
     }
   }
@@ -152,10 +173,13 @@ std::string comparison_page(const std::vector<RunHistory>& given, const std::vec
   const std::vector<RunHistory> runs = with_short_names(given);
   std::string list;
   for (size_t i = 0; i < runs.size(); ++i)
-    list += "<li>" + run_cell(runs, i) + " <span class=\"none\">" + svg::escape(runs[i].method + " on " + runs[i].model) + (runs[i].finished() ? "" : ", not finished") + "</span></li>\n";
+    list += "<li>" + run_cell(runs, i) + " <span class=\"none\">" + svg::escape(runs[i].method + " on " + runs[i].model) +
+            (runs[i].finished() ? "" : ", not finished") + "</span></li>\n";
   const std::string title = fmt::format("{} runs compared", runs.size());
-  return document(title, "<header><p class=\"eyebrow\">Fine-tuning runs</p>\n<h1>" + title + "</h1>\n<ul class=\"runs\">" + list + "</ul></header>\n" + final_numbers(runs) +
-                             section("What was done otherwise", key_table(runs, differences)) + section("Curves", charts(runs)) + section("Their last answers", answers(runs)));
+  return document(title, "<header><p class=\"eyebrow\">Fine-tuning runs</p>\n<h1>" + title + "</h1>\n<ul class=\"runs\">" + list +
+                             "</ul></header>\n" + final_numbers(runs) +
+                             section("What was done otherwise", key_table(runs, differences)) + section("Curves", charts(runs)) +
+                             section("Their last answers", answers(runs)));
 }
 
 }  // namespace graft

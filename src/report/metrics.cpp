@@ -7,15 +7,24 @@ namespace graft {
 
 std::vector<std::pair<std::string, double>> eval_numbers(const EvalReport& r) {
   std::vector<std::pair<std::string, double>> numbers{{"loss", r.loss}};
-  if (r.metrics.empty()) numbers.emplace_back("perplexity", r.perplexity), numbers.emplace_back("token_accuracy", r.token_accuracy);
+  if (r.metrics.empty())
+    numbers.emplace_back("perplexity", r.perplexity), numbers.emplace_back("token_accuracy", r.token_accuracy);
   if (r.label_accuracy >= 0) numbers.emplace_back("accuracy", r.label_accuracy);
   numbers.insert(numbers.end(), r.metrics.begin(), r.metrics.end());
   return numbers;
 }
 
 Json step_line(const StepReport& r) {
-  Json line = {{"step", r.step}, {"epoch", r.epoch}, {"loss", r.loss}, {"gradient_norm", r.gradient_norm}, {"learning_rate", r.learning_rate},
-               {"skipped", r.skipped}, {"tokens", r.tokens}, {"targets", r.targets}, {"seconds", r.seconds}, {"memory", r.memory}};
+  Json line = {{"step", r.step},
+               {"epoch", r.epoch},
+               {"loss", r.loss},
+               {"gradient_norm", r.gradient_norm},
+               {"learning_rate", r.learning_rate},
+               {"skipped", r.skipped},
+               {"tokens", r.tokens},
+               {"targets", r.targets},
+               {"seconds", r.seconds},
+               {"memory", r.memory}};
   if (!r.adapter.empty()) line["adapter"] = r.adapter;
   if (!r.samples.empty()) line["gradient_z"] = r.gradient_z, line["origins"] = r.samples;
   return line;
@@ -30,7 +39,9 @@ Json eval_line(const EvalReport& r) {
   return line;
 }
 
-bool worth_a_line(const StepReport& r, int64_t every) { return r.step % every == 0 || !r.samples.empty() || r.step == r.total_steps; }
+bool worth_a_line(const StepReport& r, int64_t every) {
+  return r.step % every == 0 || !r.samples.empty() || r.step == r.total_steps;
+}
 
 MetricsWriter::MetricsWriter(const std::filesystem::path& file, int64_t every, Observer& next)
     : out_(file, std::ios::app), every_(every), next_(next) {
@@ -61,7 +72,8 @@ void cut_lines(const std::filesystem::path& file, int64_t step) {
   if (!std::filesystem::exists(file)) return;
   std::string kept;
   for (const Json& line : whole_lines(file))
-    if (const auto it = line.find("step"); it != line.end() && it->is_number() && it->get<int64_t>() <= step) kept += to_line(line) + "\n";
+    if (const auto it = line.find("step"); it != line.end() && it->is_number() && it->get<int64_t>() <= step)
+      kept += to_line(line) + "\n";
   write_file(file, kept);
 }
 

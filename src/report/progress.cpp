@@ -33,7 +33,8 @@ size_t columns_of(std::FILE* terminal) {
 std::string bar(int64_t step, int64_t total) {
   constexpr int64_t width = 16;
   const int64_t filled = width * step / total;
-  return fmt::format("[{:=<{}}{}{:{}}] {} %", "", filled, filled < width ? ">" : "", "", std::max<int64_t>(0, width - filled - 1), 100 * step / total);
+  return fmt::format("[{:=<{}}{}{:{}}] {} %", "", filled, filled < width ? ">" : "", "", std::max<int64_t>(0, width - filled - 1),
+                     100 * step / total);
 }
 
 /// As many as fit, the first ones first: a line that wraps cannot be rewritten.
@@ -50,7 +51,8 @@ void show(std::FILE* out, std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), out) != text.size() || std::fflush(out) != 0) std::clearerr(out);
 }
 
-ProgressLine::ProgressLine(std::FILE* out, double plain_seconds) : out_(out), terminal_(isatty(fileno(out)) != 0), plain_seconds_(plain_seconds) {}
+ProgressLine::ProgressLine(std::FILE* out, double plain_seconds)
+    : out_(out), terminal_(isatty(fileno(out)) != 0), plain_seconds_(plain_seconds) {}
 
 ProgressLine::~ProgressLine() { clear(); }
 
@@ -63,7 +65,9 @@ void ProgressLine::clear() {
 double ProgressLine::seconds_left(Course& course, const StepReport& r) {
   const auto now = std::chrono::steady_clock::now();
   if (course.seen == 0) course.began = now, course.first_step = r.step;
-  const double a_step = r.step == course.first_step ? r.seconds : seconds_between(course.began, now) / static_cast<double>(r.step - course.first_step);
+  const double a_step = r.step == course.first_step
+                            ? r.seconds
+                            : seconds_between(course.began, now) / static_cast<double>(r.step - course.first_step);
   return a_step * static_cast<double>(r.total_steps - r.step);
 }
 
@@ -77,10 +81,11 @@ void ProgressLine::on_step(const StepReport& r) {
   if (seconds_between(last_, now) < (terminal_ ? 0.1 : plain_seconds_) && r.step != r.total_steps) return;
   last_ = now;
   const std::string line = fitted(
-      {r.adapter, fmt::format("step {}/{}", r.step, r.total_steps), terminal_ ? bar(r.step, r.total_steps) : "", fmt::format("loss {:.4f}", course.loss),
-       fmt::format("left {}", duration(left)), r.skipped_total ? fmt::format("skipped {}", r.skipped_total) : "",
-       fmt::format("{:.0f} tokens/s", course.tokens_per_second), fmt::format("rate {:.2e}", r.learning_rate),
-       fmt::format("{:.2f} GiB", static_cast<double>(r.memory) / (1 << 30)), fmt::format("norm {:.2f}", r.gradient_norm), fmt::format("epoch {:.2f}", r.epoch)},
+      {r.adapter, fmt::format("step {}/{}", r.step, r.total_steps), terminal_ ? bar(r.step, r.total_steps) : "",
+       fmt::format("loss {:.4f}", course.loss), fmt::format("left {}", duration(left)),
+       r.skipped_total ? fmt::format("skipped {}", r.skipped_total) : "", fmt::format("{:.0f} tokens/s", course.tokens_per_second),
+       fmt::format("rate {:.2e}", r.learning_rate), fmt::format("{:.2f} GiB", static_cast<double>(r.memory) / (1 << 30)),
+       fmt::format("norm {:.2f}", r.gradient_norm), fmt::format("epoch {:.2f}", r.epoch)},
       terminal_ ? columns_of(out_) : std::string::npos);
   show(out_, terminal_ ? "\r\033[K" + line : line + "\n");
   line_open_ = terminal_;
@@ -89,7 +94,8 @@ void ProgressLine::on_step(const StepReport& r) {
 void ProgressLine::on_eval(const EvalReport& r) {
   clear();
   std::string line = fmt::format("{}{}step {}  held-out loss {:.4f}", r.adapter, r.adapter.empty() ? "" : "  ", r.step, r.loss);
-  if (r.metrics.empty()) line += fmt::format("  perplexity {:.3f}  token accuracy {:.2f} %", r.perplexity, 100 * r.token_accuracy);
+  if (r.metrics.empty())
+    line += fmt::format("  perplexity {:.3f}  token accuracy {:.2f} %", r.perplexity, 100 * r.token_accuracy);
   for (const auto& [name, value] : r.metrics) line += fmt::format("  {} {:.4f}", name, value);
   if (r.label_accuracy >= 0) line += fmt::format("  accuracy {:.2f} % ({} labels)", 100 * r.label_accuracy, r.labels);
   show(out_, fmt::format("{}  {} samples in {}{}\n", line, r.samples, duration(r.seconds), r.best ? "  best so far" : ""));

@@ -13,7 +13,7 @@ namespace {
 using svg::Scale;
 using svg::Size;
 
-constexpr size_t buckets = 250;   // about a pixel each
+constexpr size_t buckets = 250;  // about a pixel each
 
 struct Scales {
   Scale x, y;
@@ -26,7 +26,8 @@ Scales scales_of(const Chart& chart, Size size) {
     values.insert(values.end(), series.curve.values.begin(), series.curve.values.end());
   }
   if (chart.scale == Chart::Scale::from_zero) values.push_back(0);
-  return {svg::scale_of(steps, 52, size.width - 10), svg::scale_of(values, size.height - 40, 26, chart.scale == Chart::Scale::decades)};
+  return {svg::scale_of(steps, 52, size.width - 10),
+          svg::scale_of(values, size.height - 40, 26, chart.scale == Chart::Scale::decades)};
 }
 
 /// The line, broken where there is no number; data-v holds what the pointer reads off.
@@ -50,7 +51,8 @@ std::string dots(const Series& series, const Scales& scales) {
   std::string out;
   for (size_t i = 0; i < series.curve.steps.size() && series.curve.steps.size() <= 30 && !series.faint; ++i)
     if (std::isfinite(series.curve.values[i]))
-      out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.5\" class=\"dot v0 {}\"/>", scales.x(series.curve.steps[i]), scales.y(series.curve.values[i]), series.css);
+      out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.5\" class=\"dot v0 {}\"/>", scales.x(series.curve.steps[i]),
+                         scales.y(series.curve.values[i]), series.css);
   return out;
 }
 
@@ -58,7 +60,8 @@ std::string legend(const Chart& chart) {
   std::string out = "<p class=\"legend\">";
   for (const Series& series : chart.series)
     if (!series.faint)
-      out += fmt::format("<span><i class=\"swatch v0 {}\"></i>{} <b>{}</b></span>", series.css, svg::escape(series.name), number_shown(series.curve.last()));
+      out += fmt::format("<span><i class=\"swatch v0 {}\"></i>{} <b>{}</b></span>", series.css, svg::escape(series.name),
+                         number_shown(series.curve.last()));
   return out + "<span class=\"at\"></span></p>\n";
 }
 
@@ -81,8 +84,11 @@ Curve downsampled(const Curve& curve, size_t count) {
     bool gap = false;
     for (size_t i = begin; i < end; ++i) {
       const double value = curve.values[i];
-      if (!std::isfinite(value)) { gap = true; continue; }
-      if (!(curve.values[least] <= value)) least = i;   // also where that is NaN
+      if (!std::isfinite(value)) {
+        gap = true;
+        continue;
+      }
+      if (!(curve.values[least] <= value)) least = i;  // also where that is NaN
       if (!(curve.values[most] >= value)) most = i;
     }
     if (gap) out.add(curve.steps[begin], NAN);

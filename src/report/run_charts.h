@@ -8,15 +8,15 @@
 namespace graft {
 
 struct Series {
-  std::string name, css;     // css: c0 ... c5, see page_style.h
+  std::string name, css;  // css: c0 ... c5, see page_style.h
   Curve curve;
-  bool faint = false;        // in the background, without a place in the legend
+  bool faint = false;  // in the background, without a place in the legend
 };
 
 struct Chart {
   std::string title, caption, unit;
   std::vector<Series> series;
-  enum class Scale { fitted, from_zero, decades } scale = Scale::fitted;   // decades: logarithmic, where the values span some
+  enum class Scale { fitted, from_zero, decades } scale = Scale::fitted;  // decades: logarithmic, where the values span some
 };
 
 /// "" if there is nothing to draw.

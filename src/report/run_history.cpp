@@ -30,7 +30,8 @@ void add_step(RunHistory& run, const Json& line) {
 void add_evaluation(RunHistory& run, const Json& line) {
   static const std::set<std::string> no_metrics{"step", "samples", "targets", "labels", "seconds"};
   for (const auto& [name, value] : line.items())
-    if (value.is_number() && !no_metrics.contains(name)) run.held_out[name == "eval_loss" ? "loss" : name].add(number(line, "step"), value.get<double>());
+    if (value.is_number() && !no_metrics.contains(name))
+      run.held_out[name == "eval_loss" ? "loss" : name].add(number(line, "step"), value.get<double>());
 }
 
 }  // namespace
@@ -54,7 +55,8 @@ int64_t RunHistory::total_steps() const {
 bool RunHistory::finished() const { return !sessions.empty() && sessions.back().value("event", std::string()) == "end"; }
 
 RunHistory read_run_history(const fs::path& folder) {
-  require(fs::exists(folder / "job.yaml") && fs::exists(folder / "checkpoints"), "{}: not a run's folder (no job.yaml, or no checkpoints)", folder.string());
+  require(fs::exists(folder / "job.yaml") && fs::exists(folder / "checkpoints"),
+          "{}: not a run's folder (no job.yaml, or no checkpoints)", folder.string());
   RunHistory run;
   run.name = folder.lexically_normal().string();
   run.job = read_text(folder / "job.yaml");
@@ -62,8 +64,10 @@ RunHistory read_run_history(const fs::path& folder) {
   int64_t logged = 0;
   for (const Json& line : lines) {
     if (!std::isfinite(number(line, "step"))) continue;
-    if (line.contains("eval_loss")) add_evaluation(run, line);
-    else if (line.contains("loss")) add_step(run, line), ++logged;
+    if (line.contains("eval_loss"))
+      add_evaluation(run, line);
+    else if (line.contains("loss"))
+      add_step(run, line), ++logged;
   }
   if (logged > 0) run.tokens *= static_cast<double>(run.last_step()) / static_cast<double>(logged);
   if (logged > 0) run.seconds *= static_cast<double>(run.last_step()) / static_cast<double>(logged);

@@ -12,8 +12,10 @@
 namespace graft {
 
 std::string document(std::string_view title, std::string_view body) {
-  std::string out = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n"
-                    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n<title>";
+  std::string out =
+      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n"
+      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src "
+      "'unsafe-inline'\">\n<title>";
   out += svg::escape(title) + "</title>\n<style>";
   out += page_style, out += run_style;
   out += "</style></head><body><main>\n", out += body;
@@ -32,14 +34,17 @@ std::string facts(const std::vector<std::pair<std::string, std::string>>& rows) 
   return out + "</dl>\n";
 }
 
-std::string table(const std::vector<std::string>& heads, const std::vector<std::vector<std::string>>& rows, const std::vector<size_t>& left) {
+std::string table(const std::vector<std::string>& heads, const std::vector<std::vector<std::string>>& rows,
+                  const std::vector<size_t>& left) {
   const auto css = [&](size_t column) { return std::find(left.begin(), left.end(), column) == left.end() ? "n" : "wrap"; };
   std::string out = "<div class=\"scroll\"><table><thead><tr>";
-  for (size_t i = 0; i < heads.size(); ++i) out += fmt::format("<th{}>{}</th>", i ? fmt::format(" class=\"{}\"", css(i)) : "", svg::escape(heads[i]));
+  for (size_t i = 0; i < heads.size(); ++i)
+    out += fmt::format("<th{}>{}</th>", i ? fmt::format(" class=\"{}\"", css(i)) : "", svg::escape(heads[i]));
   out += "</tr></thead>\n<tbody>\n";
   for (const auto& row : rows) {
     out += "<tr>";
-    for (size_t i = 0; i < row.size(); ++i) out += i ? fmt::format("<td class=\"{}\">{}</td>", css(i), row[i]) : fmt::format("<th class=\"wrap\">{}</th>", row[i]);
+    for (size_t i = 0; i < row.size(); ++i)
+      out += i ? fmt::format("<td class=\"{}\">{}</td>", css(i), row[i]) : fmt::format("<th class=\"wrap\">{}</th>", row[i]);
     out += "</tr>\n";
   }
   return out + "</tbody></table></div>\n";

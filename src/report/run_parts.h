@@ -15,7 +15,8 @@ std::string section(std::string_view title, std::string_view content);
 /// <dl> of a title and a text each; texts are escaped, empty ones left out.
 std::string facts(const std::vector<std::pair<std::string, std::string>>& rows);
 /// Rows of cells that are HTML already; the first cell is the row's head, `left` says which of the others are texts.
-std::string table(const std::vector<std::string>& heads, const std::vector<std::vector<std::string>>& rows, const std::vector<size_t>& left = {});
+std::string table(const std::vector<std::string>& heads, const std::vector<std::vector<std::string>>& rows,
+                  const std::vector<size_t>& left = {});
 
 std::string with_commas(int64_t count);
 std::string duration_shown(double seconds);

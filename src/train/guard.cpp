@@ -10,10 +10,11 @@
 namespace graft {
 namespace {
 
-constexpr int64_t few = 20;             // norms that say nothing yet of what is usual
-constexpr double newest = 0.05;         // share of the newest norm in the mean: a run's beginning, where norms fall, must be forgotten soon
-constexpr double least_spread = 0.05;   // of the mean: a norm that hardly moves makes no spike of a ripple
-constexpr size_t named = 8;             // samples in a message; metrics.jsonl has them all
+constexpr int64_t few = 20;  // norms that say nothing yet of what is usual
+constexpr double newest =
+    0.05;  // share of the newest norm in the mean: a run's beginning, where norms fall, must be forgotten soon
+constexpr double least_spread = 0.05;  // of the mean: a norm that hardly moves makes no spike of a ripple
+constexpr size_t named = 8;            // samples in a message; metrics.jsonl has them all
 
 }  // namespace
 
@@ -37,10 +38,12 @@ void judge_step(NormWatch& norms, const std::vector<HostBatch>& micro_batches, c
 
 void name_spike(const StepReport& report, const Log& log) {
   if (report.gradient_z > spike_z)
-    log.warn("step {}: a spike, the gradient's norm {:.3g} lies {:.1f} standard deviations above the usual; loss {:.4g}; samples: {}", report.step,
-             report.gradient_norm, report.gradient_z, report.loss, origins_text(report.samples, named));
+    log.warn(
+        "step {}: a spike, the gradient's norm {:.3g} lies {:.1f} standard deviations above the usual; loss {:.4g}; samples: {}",
+        report.step, report.gradient_norm, report.gradient_z, report.loss, origins_text(report.samples, named));
   else if (!std::isfinite(report.loss))
-    log.warn("step {}: the loss is {}, the step is skipped; samples: {}", report.step, report.loss, origins_text(report.samples, named));
+    log.warn("step {}: the loss is {}, the step is skipped; samples: {}", report.step, report.loss,
+             origins_text(report.samples, named));
 }
 
 std::string origins_text(const std::vector<std::string>& origins, size_t most) {
@@ -57,13 +60,14 @@ std::string origins_text(const std::vector<std::string>& origins, size_t most) {
 void check_finite(const TensorMap& values, std::string_view whose, int64_t step, std::string_view last_good) {
   std::vector<Tensor> finite;
   for (const auto& [name, tensor] : values) finite.push_back(at::isfinite(tensor).all());
-  if (finite.empty() || at::stack(finite).all().item<bool>()) return;   // one wait for a GPU, not one a tensor
+  if (finite.empty() || at::stack(finite).all().item<bool>()) return;  // one wait for a GPU, not one a tensor
   auto fault = values.begin();
   for (const Tensor& good : finite) {
     if (!good.item<bool>()) break;
     ++fault;
   }
-  fail("step {}: {} {} holds values that are not finite, so no checkpoint is written of it; last good checkpoint: {}", step, whose, fault->first, last_good);
+  fail("step {}: {} {} holds values that are not finite, so no checkpoint is written of it; last good checkpoint: {}", step,
+       whose, fault->first, last_good);
 }
 
 }  // namespace graft

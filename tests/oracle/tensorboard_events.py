@@ -1,5 +1,6 @@
 """graft's event files under TensorBoard's own reader: a run, a kill in the middle of a record, and a resume from an earlier checkpoint.
 usage: tensorboard_events.py GRAFT"""
+import contextlib
 import json
 import math
 import pathlib
@@ -7,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import types
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -46,6 +48,17 @@ def check(run, files):
     assert "\n".join(line[4:] for line in text.splitlines()).strip() == (run / "job.yaml").read_text().strip()
 
 
+def check_import_script(run):
+    """docs/watching.md's script for MLflow, with a stand-in that writes down what it is told."""
+    told = {}
+    stand_in = types.SimpleNamespace(start_run=lambda run_name: contextlib.nullcontext(), log_artifact=lambda path: open(path).close(),
+                                     log_metric=lambda tag, value, step: told.setdefault(tag, []).append(step))
+    script = pathlib.Path("docs/watching.md").read_text().split("```python\n")[1].split("```")[0]
+    sys.modules["mlflow"], sys.argv = stand_in, ["import.py", str(run)]
+    exec(compile(script, "docs/watching.md", "exec"), {})
+    assert told == {tag: sorted(by_step) for tag, by_step in expected(run).items()}
+
+
 def main():
     work = pathlib.Path(tempfile.mkdtemp())
     run = work / "run"
@@ -61,6 +74,7 @@ def main():
         events.write(b"\x30\0\0\0\0\0\0\0\x12\x34")
     graft("resume", run, "train.max_steps=12")
     check(run, files=2)
+    check_import_script(run)
     shutil.rmtree(work)
     print("tensorboard_events: every number once, at its step, in one session and in two")
 

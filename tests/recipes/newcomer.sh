@@ -66,7 +66,7 @@ runs 2 'allow-change' resume "$work/run" train.learning_rate=1e-2
   { cat "$work/out"; echo "newcomer: --json is not an object a line" >&2; exit 1; }; ok
 "$graft" resume "$work/run" train.max_steps=60 --json 2>/dev/null | head -n 1 >"$work/out"   # pipefail: the run itself must end well
 "$graft" resume "$work/run" train.max_steps=61 >&- 2>&- || { echo "newcomer: closed streams ended a run" >&2; exit 1; }
-! grep -rlE '^step 61|tokens/s' "$work/run" --include=*.json --include=*.jsonl --include=*.yaml || { echo "newcomer: messages went into the run's files" >&2; exit 1; }; ok
+! grep -rla 'tokens/s' "$work/run" || { echo "newcomer: messages went into the run's files" >&2; exit 1; }; ok
 runs 0 'wrote .*run/report.html' report "$work/run"
 runs 2 'not a run' report "$work"
 runs 0 'accuracy' evaluate "$work/run"

@@ -1,8 +1,8 @@
-// A run that is watched: sample answers that disturb nothing, spikes by name, what is never saved, the page, and a chat with the result.
+// A run that is watched: sample answers that disturb nothing, spikes by name, what is never saved, the page, and a chat with the
+// result.
 #include <fstream>
 #include <set>
 
-#include "../recipes/chat.h"
 #include "../recipes/finetune.h"
 #include "../recipes/report.h"
 #include "graft/core/error.h"
@@ -48,7 +48,8 @@ class WatchTest : public ::testing::Test {
     job.data.train = {DataSource{.path = (golden("tiny_chat") / "data/train.jsonl").string()}};
     job.data.val = {DataSource{.path = (golden("tiny_chat") / "data/val.jsonl").string()}};
     job.adapter.options = lora(4, 0.2);
-    job.train.max_steps = 10, job.train.learning_rate = 1e-2, job.train.micro_batch_size = 4, job.train.gradient_accumulation_steps = 1, job.train.dtype = "fp32";
+    job.train.max_steps = 10, job.train.learning_rate = 1e-2, job.train.micro_batch_size = 4,
+    job.train.gradient_accumulation_steps = 1, job.train.dtype = "fp32";
     job.eval.every = 4, job.eval.max_new_tokens = 6, job.checkpoint.every = 3;
     if (prompts) job.eval.prompts = (folder_ / "prompts.txt").string();
     job.device = "cpu", job.output_dir = (folder_ / run).string();
@@ -81,21 +82,25 @@ TEST_F(WatchTest, SampleAnswersDisturbNothing) {
   std::vector<std::pair<int64_t, std::string>> asked;
   for (const Json& line : whole_lines(folder_ / "asked/samples.jsonl")) asked.emplace_back(line.at("step"), line.at("prompt"));
   std::vector<std::pair<int64_t, std::string>> expected;
-  for (const int64_t step : {0, 4, 8, 10}) expected.emplace_back(step, "What is a cow?"), expected.emplace_back(step, "Tell me: pie");
+  for (const int64_t step : {0, 4, 8, 10})
+    expected.emplace_back(step, "What is a cow?"), expected.emplace_back(step, "Tell me: pie");
   EXPECT_EQ(asked, expected);
 }
 
 TEST_F(WatchTest, ARunInTwoSessionsLeavesTheSameLines) {
   train(job("whole", true));
-  for (const int64_t step : {4, 6}) {   // at 4 the answers are due, and the stop comes first
+  for (const int64_t step : {4, 6}) {  // at 4 the answers are due, and the stop comes first
     const std::string run = fmt::format("two_{}", step);
     train_in_two(job(run, true), step);
-    for (const char* name : {"/samples.jsonl", "/adapter/adapter_model.safetensors"}) EXPECT_EQ(file("whole" + std::string(name)), file(run + name)) << name;
+    for (const char* name : {"/samples.jsonl", "/adapter/adapter_model.safetensors"})
+      EXPECT_EQ(file("whole" + std::string(name)), file(run + name)) << name;
     std::vector<int64_t> steps;
     for (const Json& line : whole_lines(folder_ / run / "metrics.jsonl"))
       if (line.contains("loss")) steps.push_back(line.at("step"));
     EXPECT_EQ(steps, (std::vector<int64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}));
-    const auto norms = [&](const std::string& of) { return read_json(folder_ / of / "checkpoints/step-10/state.json").at("state").at("norms"); };
+    const auto norms = [&](const std::string& of) {
+      return read_json(folder_ / of / "checkpoints/step-10/state.json").at("state").at("norms");
+    };
     EXPECT_EQ(norms("whole"), norms(run));
     EXPECT_EQ(norms(run).at("seen"), 10);
   }
@@ -113,29 +118,34 @@ TEST_F(WatchTest, PromptsAreReadAtTheDoor) {
 
 TEST_F(WatchTest, ASpikeIsNamedWithItsSamples) {
   std::string text;
-  for (int i = 1; i <= 40; ++i)   // the same thing all the time, but for one line
-    text += (i == 17 ? Json{{"prompt", "pie"}, {"completion", "cow cow cow nut nut cat"}} : Json{{"prompt", "What is a nut?"}, {"completion", "food"}}).dump() + "\n";
+  for (int i = 1; i <= 40; ++i)  // the same thing all the time, but for one line
+    text += (i == 17 ? Json{{"prompt", "pie"}, {"completion", "cow cow cow nut nut cat"}}
+                     : Json{{"prompt", "What is a nut?"}, {"completion", "food"}})
+                .dump() +
+            "\n";
   write_file(folder_ / "odd.jsonl", text);
-  Job given = job("run", true);   // nothing is held out: the prompts are answered all the same
+  Job given = job("run", true);  // nothing is held out: the prompts are answered all the same
   given.data.train = {DataSource{.path = (folder_ / "odd.jsonl").string()}}, given.data.val.clear();
   given.eval.every = 80, given.train.max_steps = 160, given.train.micro_batch_size = 1, given.train.learning_rate = 5e-3;
   train(given);
   const RunHistory run = read_run_history(folder_ / "run");
   EXPECT_EQ(run.samples.size(), 2 * 3u);
   ASSERT_FALSE(run.spikes.empty());
-  for (const Json& spike : run.spikes) EXPECT_EQ(spike.at("origins"), Json::array({(folder_ / "odd.jsonl").string() + ":17"})) << spike;
+  for (const Json& spike : run.spikes)
+    EXPECT_EQ(spike.at("origins"), Json::array({(folder_ / "odd.jsonl").string() + ":17"})) << spike;
   EXPECT_TRUE(said(fmt::format("step {}: a spike", run.spikes[0].at("step").get<int64_t>()))) << said_;
   EXPECT_TRUE(said("odd.jsonl:17"));
 }
 
 TEST_F(WatchTest, WeightsThatAreNotFiniteAreNeverSaved) {
   Job given = job("run", false);
-  given.train.learning_rate = 1e39, given.train.warmup_steps = 0, given.checkpoint.every = 1;   // beyond fp32
+  given.train.learning_rate = 1e39, given.train.warmup_steps = 0, given.checkpoint.every = 1;  // beyond fp32
   try {
     train(given);
     FAIL() << "it went on";
   } catch (const Error& e) {
-    for (const char* part : {"step 1", "the adapter's", "lora_", "not finite", "last good checkpoint: none"}) EXPECT_NE(std::string(e.what()).find(part), std::string::npos) << e.what();
+    for (const char* part : {"step 1", "the adapter's", "lora_", "not finite", "last good checkpoint: none"})
+      EXPECT_NE(std::string(e.what()).find(part), std::string::npos) << e.what();
   }
   EXPECT_TRUE(fs::is_empty(folder_ / "run/checkpoints"));
 }
@@ -146,57 +156,16 @@ TEST_F(WatchTest, TheRunLeavesItsPageAndCounts) {
   EXPECT_GT(data.at("train")[0].at("tokens"), data.at("train")[0].at("targets"));
   EXPECT_EQ(data.at("held_out").size(), 1u);
   const std::string page = file("one/report.html");
-  for (const char* part : {"run, finished", "What is a cow?", "before, step 0", "after, step 10", "max_steps: 10", "base"}) EXPECT_NE(page.find(part), std::string::npos) << part;
+  for (const char* part : {"run, finished", "What is a cow?", "before, step 0", "after, step 10", "max_steps: 10", "base"})
+    EXPECT_NE(page.find(part), std::string::npos) << part;
   EXPECT_EQ(page, report_page({folder_ / "one"}));
   Job other = job("other", false);
   other.adapter.options = lora(2, 0.1);
   train(other);
   const std::string both = report_page({folder_ / "one", folder_ / "other"});
-  for (const char* part : {"2 runs compared", "adapter.rank", "adapter.dropout", "eval.prompts"}) EXPECT_NE(both.find(part), std::string::npos) << part;
+  for (const char* part : {"2 runs compared", "adapter.rank", "adapter.dropout", "eval.prompts"})
+    EXPECT_NE(both.find(part), std::string::npos) << part;
   EXPECT_EQ(both.find("adapter.alpha"), std::string::npos);
-}
-
-TEST_F(WatchTest, AChatRemembersSwitchesAndStops) {
-  Job given = job("run", false);
-  given.train.max_steps = 30;
-  train(given);
-  Target target;
-  target.model.path = golden("tiny_chat").string();
-  GenerateOptions options;
-  options.max_new_tokens = 5;
-  Chat chat(open_speaker(target, "cpu", "fp32", {}, {}), options, "");
-  const auto ask = [&](const std::string& text) {
-    std::string said;
-    EXPECT_TRUE(chat.say(text, [&](const std::string& piece) { said += piece; }, {}));
-    return said;
-  };
-  const std::string base = ask("What is a nut?");
-  EXPECT_EQ(chat.messages().size(), 2u);
-  EXPECT_EQ(chat.messages()[1].at("content"), base);
-  EXPECT_NE(chat.command("/adapter " + (folder_ / "run").string()).find("* " + (folder_ / "run").string()), std::string::npos);
-  chat.command("/reset");
-  EXPECT_TRUE(chat.messages().empty());
-  const std::string trained = ask("What is a nut?");
-  EXPECT_NE(trained, base);
-  chat.command("/adapter none"), chat.command("/reset");
-  EXPECT_EQ(ask("What is a nut?"), base);
-  chat.command("/adapter " + (folder_ / "run").string()), chat.command("/reset");
-  EXPECT_EQ(ask("What is a nut?"), trained);   // known by now
-  for (const char* wrong : {"/adapter nowhere", "/what"}) EXPECT_THROW(chat.command(wrong), RequestError);
-  EXPECT_EQ(chat.adapter(), (folder_ / "run").string());
-
-  chat.command("/system Be brief.");
-  ASSERT_EQ(chat.messages().size(), 1u);
-  EXPECT_EQ(chat.messages()[0].at("content"), "Be brief.");
-  std::stop_source stop;
-  std::string said;
-  EXPECT_FALSE(chat.say("What is a nut?", [&](const std::string& piece) { said += piece, stop.request_stop(); }, stop.get_token()));
-  ASSERT_EQ(chat.messages().size(), 3u);
-  EXPECT_EQ(chat.messages()[2].at("content"), said);   // it knows how far it came
-  EXPECT_THROW(for (int turn = 0; turn < 40; ++turn) ask("What is a nut?"), RequestError);   // the model has 256 positions
-  const size_t turns = chat.messages().size();
-  EXPECT_THROW(ask("What is a nut?"), RequestError);
-  EXPECT_EQ(chat.messages().size(), turns);
 }
 
 }  // namespace

@@ -49,7 +49,8 @@ std::string in_file(const std::function<void(std::FILE*)>& write) {
 TEST(Progress, FitsTheTerminalAndKeepsWhatMattersMost) {
   const std::string wide = on_terminal(200, {40});
   EXPECT_TRUE(wide.starts_with("\r\033[K")) << wide;
-  for (const char* part : {"step 40/40", "[================] 100 %", "loss 1.2500", "left 0m00s", "skipped 2", "3000 tokens/s", "rate 2.00e-04", "3.00 GiB"})
+  for (const char* part : {"step 40/40", "[================] 100 %", "loss 1.2500", "left 0m00s", "skipped 2", "3000 tokens/s",
+                           "rate 2.00e-04", "3.00 GiB"})
     EXPECT_NE(wide.find(part), std::string::npos) << part << " in " << wide;
   for (const unsigned short columns : {20, 40, 60, 80}) {
     const std::string line = on_terminal(columns, {40}).substr(4);
@@ -78,7 +79,8 @@ TEST(Progress, JsonLinesAreOneObjectEach) {
     lines.on_step(report), lines.on_eval({}), lines.on_checkpoint(7, "runs/x");
   });
   std::vector<Json> lines;
-  for (size_t begin = 0; begin < text.size(); begin = text.find('\n', begin) + 1) lines.push_back(parse_json(text.substr(begin, text.find('\n', begin) - begin), "line"));
+  for (size_t begin = 0; begin < text.size(); begin = text.find('\n', begin) + 1)
+    lines.push_back(parse_json(text.substr(begin, text.find('\n', begin) - begin), "line"));
   ASSERT_EQ(lines.size(), 3u);
   EXPECT_EQ(lines[0].at("event"), "step");
   EXPECT_EQ(lines[0].at("step"), 7);
@@ -101,7 +103,7 @@ TEST(Progress, AReaderThatWentAwayIsNoFailure) {
     for (int64_t step = 1; step <= 40; ++step) line.on_step(step_report(step)), lines.on_step(step_report(step));
     line.on_eval({}), line.on_checkpoint(3, "x");
     show(out, std::string(100'000, 'x'));
-  }   // an exception would have ended the test
+  }  // an exception would have ended the test
   std::fclose(out);
 }
 

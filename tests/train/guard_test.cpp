@@ -13,14 +13,15 @@ double usual(int64_t step) { return 2 + 0.3 * std::sin(static_cast<double>(step 
 
 TEST(NormWatch, NamesWhatStandsOutAndNothingElse) {
   NormWatch watch;
-  for (int64_t step = 0; step < 20; ++step) EXPECT_EQ(watch.add(step == 7 ? 90 : usual(step)), 0) << "too early to say, step " << step;
+  for (int64_t step = 0; step < 20; ++step)
+    EXPECT_EQ(watch.add(step == 7 ? 90 : usual(step)), 0) << "too early to say, step " << step;
   watch = {};
   for (int64_t step = 0; step < 300; ++step) ASSERT_LT(std::fabs(watch.add(usual(step))), 3) << step;
   EXPECT_NEAR(watch.mean, 2, 0.1);
   EXPECT_NEAR(std::sqrt(watch.variance), 0.3 / std::sqrt(2), 0.05);
   EXPECT_NEAR(NormWatch(watch).add(4), 2 / std::sqrt(watch.variance), 0.2);
   EXPECT_GT(watch.add(60), spike_z);
-  EXPECT_GT(watch.add(60), spike_z);   // the first one does not hide the second
+  EXPECT_GT(watch.add(60), spike_z);  // the first one does not hide the second
   EXPECT_LT(watch.add(2.2), 3);
 }
 
@@ -35,7 +36,7 @@ TEST(NormWatch, ALastingChangeIsSoonUsualAndARippleIsNoSpike) {
   for (int64_t step = 0; step < 100; ++step) watch.add(1);
   EXPECT_LT(watch.add(1.2), spike_z);
   watch = {};
-  for (int64_t step = 0; step < 100; ++step) EXPECT_EQ(watch.add(0), 0);   // nothing is learnt: no division by zero
+  for (int64_t step = 0; step < 100; ++step) EXPECT_EQ(watch.add(0), 0);  // nothing is learnt: no division by zero
 }
 
 TEST(NormWatch, JudgesAfterAResumeAsItWouldHave) {
@@ -61,7 +62,8 @@ TEST(Guard, ValuesThatAreNotFiniteAreNamed) {
       check_finite(values, "the adapter's", 7, "runs/x/step-5");
       FAIL() << bad;
     } catch (const Error& e) {
-      for (const char* part : {"step 7", "the adapter's b", "runs/x/step-5"}) EXPECT_NE(std::string(e.what()).find(part), std::string::npos) << e.what();
+      for (const char* part : {"step 7", "the adapter's b", "runs/x/step-5"})
+        EXPECT_NE(std::string(e.what()).find(part), std::string::npos) << e.what();
     }
   }
 }

@@ -1,5 +1,6 @@
 #pragma once
-// TensorBoard's event files: length-framed records with checksums, each an `Event` protocol buffer. Only what scalars and texts need.
+// TensorBoard's event files: length-framed records with checksums, each an `Event` protocol buffer. Only what scalars and texts
+// need.
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -14,8 +15,8 @@ uint32_t crc32c(std::string_view bytes);
 /// A record as it stands in the file: length, its masked checksum, the bytes, theirs.
 std::string framed_record(std::string_view bytes);
 
-/// One more file in a folder of events. Its name sorts behind those of earlier sessions, and it begins by telling readers that events from
-/// `first_step` on in those are void: a run that goes on from a checkpoint writes them again.
+/// One more file in a folder of events. Its name sorts behind those of earlier sessions, and it begins by telling readers that
+/// events from `first_step` on in those are void: a run that goes on from a checkpoint writes them again.
 class EventFile {
  public:
   EventFile(const std::filesystem::path& folder, int64_t first_step);

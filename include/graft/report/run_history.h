@@ -32,7 +32,7 @@ struct RunHistory {
   int64_t skipped = 0;
 
   int64_t last_step() const;
-  int64_t total_steps() const;            // that the latest session was asked for
+  int64_t total_steps() const;  // that the latest session was asked for
   bool finished() const;
 };
 

@@ -1,6 +1,6 @@
 #pragma once
-// What looks after a run that no one watches: a step whose gradient stands out is named with its samples, and values that are not finite
-// never become a checkpoint.
+// What looks after a run that no one watches: a step whose gradient stands out is named with its samples, and values that are not
+// finite never become a checkpoint.
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -14,14 +14,17 @@
 
 namespace graft {
 
-/// The gradient norm's mean and variance, over about the last 20 steps. Part of a run's state: a run that goes on judges as it would have.
+/// The gradient norm's mean and variance, over about the last 20 steps. Part of a run's state: a run that goes on judges as it
+/// would have.
 struct NormWatch {
   double mean = 0, variance = 0;
   int64_t seen = 0;
   /// How many standard deviations a norm lies above the mean of those before (0 while they are few); then counts it in.
   double add(double norm);
   Json to_json() const { return {{"mean", mean}, {"variance", variance}, {"seen", seen}}; }
-  static NormWatch from_json(const Json& json) { return {json.at("mean").get<double>(), json.at("variance").get<double>(), json.at("seen").get<int64_t>()}; }
+  static NormWatch from_json(const Json& json) {
+    return {json.at("mean").get<double>(), json.at("variance").get<double>(), json.at("seen").get<int64_t>()};
+  }
 };
 
 /// A z-score from which on a step is a spike.
@@ -29,7 +32,8 @@ inline constexpr double spike_z = 6;
 
 /// Fills in gradient_z, and the samples of a step that was skipped or is a spike.
 void judge_step(NormWatch& norms, const std::vector<HostBatch>& micro_batches, const Dataset& data, StepReport& report);
-/// A warning for a spike or a loss that is not finite; nothing for other steps (a loss scale that was too high is no fault of the samples).
+/// A warning for a spike or a loss that is not finite; nothing for other steps (a loss scale that was too high is no fault of the
+/// samples).
 void name_spike(const StepReport& report, const Log& log);
 
 /// "a.jsonl:3, 17, 8, b.jsonl:2": of origins (file:line), the file is said once; behind the first `most`, their count alone.

@@ -64,7 +64,7 @@ struct EvalOptions {
     v("metric", metric, "what decides which checkpoint is best", Choices{"loss", "accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman"});
     v("batch_size", batch_size, "samples in one forward pass of an evaluation", AtLeast(1));
     v("early_stop", early_stop, "stop after so many evaluations without a better one; 0: never", AtLeast(0));
-    v("prompts", prompts, "a text file, a prompt a line: answered before training, every `every` steps and at the end, into samples.jsonl");
+    v("prompts", prompts, "a text file, a prompt a line: answered before, during and after training, into samples.jsonl");
     v("max_new_tokens", max_new_tokens, "longest of these answers, in tokens", AtLeast(1));
   }
 };
