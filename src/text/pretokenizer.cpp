@@ -117,6 +117,13 @@ void PreTokenizer::add(const TokenizerJson& json, const std::string& where, int 
     split(find_characters(is_white_space), SplitBehavior::removed);
   } else if (type == "CharDelimiterSplit") {
     split(find_character(single_character(need_string(json, "delimiter", where), "delimiter", where)), SplitBehavior::removed);
+  } else if (type == "UnicodeScripts") {
+    steps_.emplace_back(split_at_scripts);
+  } else if (type == "FixedLength") {
+    const TokenizerJson* field = find_field(json, "length");
+    const auto length = static_cast<size_t>(field ? as_count(*field, "length", INT32_MAX, where) : 5);
+    require(length > 0, "{}: 'length' must not be 0", where);
+    steps_.emplace_back([length](Words& words) { split_by_length(words, length); });
   } else if (type == "Sequence") {
     require(depth < depth_limit, "{}: Sequences nested deeper than {}", where, depth_limit);
     const TokenizerJson& list = need_list(json, "pretokenizers", where);
