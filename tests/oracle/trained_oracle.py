@@ -47,7 +47,7 @@ def main():
     parser.add_argument("program")
     parser.add_argument("vocabularies", type=Path)
     parser.add_argument("--all", action="store_true")
-    parser.add_argument("--count", type=int, default=600)
+    parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--only")
     options = parser.parse_args()
     tokenizers = all_tokenizers(options.vocabularies) | (all_characters(options.vocabularies) if options.all else {})
