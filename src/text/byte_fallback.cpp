@@ -3,7 +3,8 @@
 namespace graft {
 
 ByteFallback::ByteFallback(const TokenModel& model) {
-  for (size_t byte = 0; byte < tokens_.size(); ++byte) tokens_[byte] = model.token_to_id(fmt::format("<0x{:02X}>", byte)).value_or(-1);
+  for (size_t byte = 0; byte < tokens_.size(); ++byte)
+    tokens_[byte] = model.token_to_id(fmt::format("<0x{:02X}>", byte)).value_or(-1);
 }
 
 bool ByteFallback::append(std::string_view piece, std::vector<TokenPiece>& out) const {

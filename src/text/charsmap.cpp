@@ -14,8 +14,8 @@ uint32_t little_endian(std::string_view bytes, size_t at) {
   return value;
 }
 
-// A unit of the trie: the byte that leads to it, where its children are (exclusive or with their bytes), whether a string ends here.
-// Then the child of the zero byte is the string's value.
+// A unit of the trie: the byte that leads to it, where its children are (exclusive or with their bytes), whether a string ends
+// here. Then the child of the zero byte is the string's value.
 bool has_value(uint32_t unit) { return unit >> 8 & 1; }
 uint32_t label(uint32_t unit) { return unit & (1U << 31 | 0xFF); }
 size_t children(uint32_t unit) { return size_t{unit >> 10} << ((unit & 1U << 9) >> 6); }
@@ -26,8 +26,8 @@ size_t value(uint32_t unit) { return unit & ((1U << 31) - 1); }
 Charsmap::Charsmap(std::string_view bytes, std::string_view where) {
   require(bytes.size() >= 4, "{}: a charsmap of {} bytes is too short", where, bytes.size());
   const size_t trie = little_endian(bytes, 0);
-  require(trie > 0 && trie % 4 == 0 && trie <= bytes.size() - 4, "{}: the charsmap's trie cannot have {} of its {} bytes", where, trie,
-          bytes.size());
+  require(trie > 0 && trie % 4 == 0 && trie <= bytes.size() - 4, "{}: the charsmap's trie cannot have {} of its {} bytes", where,
+          trie, bytes.size());
   units_.reserve(trie / 4);
   for (size_t at = 4; at < 4 + trie; at += 4) units_.push_back(little_endian(bytes, at));
   replacements_ = bytes.substr(4 + trie);

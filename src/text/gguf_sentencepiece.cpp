@@ -33,8 +33,8 @@ TokenizerJson merges_of_scores(const GgufVocabulary& vocabulary, const Tokenizer
   std::vector<Merge> merges;
   for (size_t id = 0; id < scores.size(); ++id) {
     const std::string& token = vocabulary.tokens[id];
-    require(token.size() <= token_limit && scores[id] == scores[id], "{}: token {} has {} bytes and the score {}", vocabulary.where, id,
-            token.size(), scores[id]);
+    require(token.size() <= token_limit && scores[id] == scores[id], "{}: token {} has {} bytes and the score {}",
+            vocabulary.where, id, token.size(), scores[id]);
     add_cuts(vocab, token, scores[id], merges);
   }
   std::stable_sort(merges.begin(), merges.end(), [](const Merge& a, const Merge& b) { return a.score > b.score; });

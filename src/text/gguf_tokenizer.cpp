@@ -22,7 +22,8 @@ GgufParts read_parts(GgufVocabulary& vocabulary) {
   if (kind != std::end(kinds)) return kind->parts(vocabulary);
   std::vector<std::string> names;
   for (const auto& known : kinds) names.emplace_back(known.name);
-  refuse("{}: graft does not read the tokenizer '{}' from a GGUF, only {}; use tokenizer.json", vocabulary.where, name, join(names));
+  refuse("{}: graft does not read the tokenizer '{}' from a GGUF, only {}; use tokenizer.json", vocabulary.where, name,
+         join(names));
 }
 
 TokenizerJson post_processor(const GgufVocabulary& vocabulary, const GgufParts& parts) {

@@ -27,10 +27,11 @@ void check_normalizer(const GgufVocabulary& vocabulary, const TokenizerJson& jso
     normalizer.apply(text);
     std::string made(text.text());
     std::erase(made, ' ');  // Chinese characters are set apart
-    require(made == token,
-            "{}: the token '{}' is none of a tokenizer that lowercases and strips accents, and a GGUF does not say how a tokenizer "
-            "'bert' normalizes text; use tokenizer.json",
-            vocabulary.where, token);
+    require(
+        made == token,
+        "{}: the token '{}' is none of a tokenizer that lowercases and strips accents, and a GGUF does not say how a tokenizer "
+        "'bert' normalizes text; use tokenizer.json",
+        vocabulary.where, token);
   }
 }
 
@@ -38,8 +39,11 @@ void check_normalizer(const GgufVocabulary& vocabulary, const TokenizerJson& jso
 
 GgufParts gguf_wordpiece(GgufVocabulary& vocabulary) {
   GgufParts parts;
-  parts.normalizer = {
-      {"type", "BertNormalizer"}, {"clean_text", true}, {"handle_chinese_chars", true}, {"strip_accents", nullptr}, {"lowercase", true}};
+  parts.normalizer = {{"type", "BertNormalizer"},
+                      {"clean_text", true},
+                      {"handle_chinese_chars", true},
+                      {"strip_accents", nullptr},
+                      {"lowercase", true}};
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id)
     vocabulary.tokens[id] = spelled(vocabulary.tokens[id], vocabulary.types[id]);
   check_normalizer(vocabulary, parts.normalizer);

@@ -36,7 +36,8 @@ void normalize(const Charsmap& map, AlignedText& aligned) {
     for (size_t at = begin; at < end;) {
       const size_t character = at;
       next_code_point(text, at);
-      if (const auto now = map.replacement(text.substr(character, at - character))) replace_characters(text, character, at, *now, edits);
+      if (const auto now = map.replacement(text.substr(character, at - character)))
+        replace_characters(text, character, at, *now, edits);
     }
   }
   aligned.apply(edits);

@@ -9,8 +9,8 @@
 namespace graft {
 namespace {
 
-/// Files of old have no type: BPE is the one with merges, WordPiece the one that limits a word's length, Unigram's vocabulary is a
-/// list.
+/// Files of old have no type: BPE is the one with merges, WordPiece the one that limits a word's length, Unigram's vocabulary is
+/// a list.
 std::string model_type(const TokenizerJson& model) {
   if (const auto type = find_string(model, "type", "model")) return *type;
   if (find_field(model, "merges")) return "BPE";
@@ -25,7 +25,8 @@ TokenModel::TokenModel(const TokenizerJson& model) {
   const TokenizerJson& vocab = need_field(model, "vocab", "model");
   require(vocab.is_object(), "model: 'vocab' must be an object, not {}", vocab.type_name());
   vocab_.reserve(vocab.size());
-  for (const auto& [token, id] : vocab.items()) add_token(token, static_cast<int32_t>(as_count(id, token, id_limit, "model.vocab")));
+  for (const auto& [token, id] : vocab.items())
+    add_token(token, static_cast<int32_t>(as_count(id, token, id_limit, "model.vocab")));
 }
 
 void TokenModel::add_token(const std::string& token, int32_t id) {

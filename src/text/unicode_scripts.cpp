@@ -4,8 +4,8 @@
 #include "graft/text/split.h"
 #include "graft/text/unicode.h"
 
-// The script of every character as the reference (tokenizers 0.23, Unicode 9) has it, found by asking it about pairs of characters:
-// Japanese is one script, the space has none, nor has what Unicode 9 does not know.
+// The script of every character as the reference (tokenizers 0.23, Unicode 9) has it, found by asking it about pairs of
+// characters: Japanese is one script, the space has none, nor has what Unicode 9 does not know.
 namespace graft {
 namespace {
 

@@ -1,6 +1,8 @@
 #include "graft/text/unigram.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <limits>
 
 #include "graft/text/unicode.h"
@@ -14,8 +16,8 @@ constexpr double unknown_penalty = 10;
 
 const TokenizerJson& list_of(const TokenizerJson& model) {
   const TokenizerJson& vocab = need_list(model, "vocab", where);
-  require(vocab.size() <= static_cast<size_t>(TokenModel::id_limit), "{}: {} tokens are over the limit of {}", where, vocab.size(),
-          TokenModel::id_limit);
+  require(vocab.size() <= static_cast<size_t>(TokenModel::id_limit), "{}: {} tokens are over the limit of {}", where,
+          vocab.size(), TokenModel::id_limit);
   return vocab;
 }
 
@@ -32,6 +34,32 @@ size_t bytes_of(const TokenizerJson& vocab) {
   return bytes;
 }
 
+double power_of_ten(int exponent) {
+  const std::string text = fmt::format("1e{}", exponent);
+  double power = 0;
+  std::from_chars(text.data(), text.data() + text.size(), power);
+  return power;
+}
+
+/// The number as the reference reads it: the digits as a whole number, times or over a power of ten, each rounded. The last bit
+/// may be another one, and it decides between ways whose sums are equal.
+double reference_score(double score) {
+  if (score == 0) return score;
+  char text[32];
+  const char* end = std::to_chars(text, text + sizeof text, std::abs(score), std::chars_format::scientific).ptr;
+  const char* e = std::find(static_cast<const char*>(text), end, 'e');
+  int exponent = 0;
+  std::from_chars(e[1] == '+' ? e + 2 : e + 1, end, exponent);
+  uint64_t digits = 0;
+  for (const char* at = text; at != e; ++at)
+    if (*at != '.') digits = digits * 10 + static_cast<uint64_t>(*at - '0');
+  exponent -= std::max(static_cast<int>(e - text) - 2, 0);  // digits behind the point
+  auto value = static_cast<double>(digits);
+  for (; exponent < -308; exponent += 308) value /= 1e308;
+  value = exponent < 0 ? value / power_of_ten(-exponent) : value * power_of_ten(exponent);
+  return std::copysign(value, score);
+}
+
 }  // namespace
 
 Unigram::Unigram(const TokenizerJson& model) : trie_(bytes_of(list_of(model))) {
@@ -41,7 +69,7 @@ Unigram::Unigram(const TokenizerJson& model) : trie_(bytes_of(list_of(model))) {
   for (const TokenizerJson& item : list_of(model)) {
     const auto id = static_cast<int32_t>(scores_.size());
     const auto token = item[0].get<std::string>();
-    scores_.push_back(item[1].get<double>());
+    scores_.push_back(reference_score(item[1].get<double>()));
     least = std::min(least, scores_.back());
     add_token(token, id);
     trie_.add(token, id);
@@ -76,7 +104,8 @@ std::vector<Unigram::Step> Unigram::best_ways(std::string_view word) const {
       is_token = is_token || i + 1 == next;
     }
     if (is_token || !offer(next, unknown_score_ + before, begin)) continue;
-    require(unknown_.has_value(), "{}: '{}' is not in the vocabulary, and there is no unk_id", where, word.substr(begin, next - begin));
+    require(unknown_.has_value(), "{}: '{}' is not in the vocabulary, and there is no unk_id", where,
+            word.substr(begin, next - begin));
     ways[next].id = *unknown_;
   }
   return ways;

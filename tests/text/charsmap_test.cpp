@@ -24,15 +24,16 @@ AlignedText normalized(const std::string& bytes, std::string_view text) {
 
 // Expected values here and below: pip tokenizers 0.23.3.
 TEST(charsmap, short_clusters_then_characters) {
-  const std::pair<const char*, const char*> cases[] = {{"a b c", "xyz  k"},
-                                                       {"cd", "kd"},  // two clusters
-                                                       {"e\u0301 e", "E e"},
-                                                       {"a\u0301\u0301b", "xyz"},  // the shortest string counts for all of a cluster
-                                                       {"a\u0301\u0301\u0301", "xyz\u0301\u0301\u0301"},  // but not of a long one
-                                                       {"\ufb03z", "ffiz"},
-                                                       {"\r\na", "\r\nxyz"},
-                                                       {"a\u1ad0", "xyz"},  // a mark that is newer than utf8proc
-                                                       {"b", ""}};
+  const std::pair<const char*, const char*> cases[] = {
+      {"a b c", "xyz  k"},
+      {"cd", "kd"},  // two clusters
+      {"e\u0301 e", "E e"},
+      {"a\u0301\u0301b", "xyz"},                         // the shortest string counts for all of a cluster
+      {"a\u0301\u0301\u0301", "xyz\u0301\u0301\u0301"},  // but not of a long one
+      {"\ufb03z", "ffiz"},
+      {"\r\na", "\r\nxyz"},
+      {"a\u1ad0", "xyz"},  // a mark that is newer than utf8proc
+      {"b", ""}};
   for (const auto& [text, expected] : cases) EXPECT_EQ(normalized(sample().bytes(), text).text(), expected) << text;
 }
 
@@ -76,7 +77,8 @@ TEST(charsmap, trusts_no_byte) {
 }
 
 TEST(charsmap, base64) {
-  for (const std::string& bytes : {""s, "f"s, "fo"s, "foo"s, "foob"s, "\0\xff\x80"s}) EXPECT_EQ(base64_bytes(base64_text(bytes), ""), bytes);
+  for (const std::string& bytes : {""s, "f"s, "fo"s, "foo"s, "foob"s, "\0\xff\x80"s})
+    EXPECT_EQ(base64_bytes(base64_text(bytes), ""), bytes);
   EXPECT_EQ(base64_text("foob"), "Zm9vYg==");
   for (const char* bad : {"Zg", "Z===", "Zg=a", "====", "Zm9v!m9v", "Zg==Zg=="})
     EXPECT_THROW(base64_bytes(bad, "x"), RequestError) << bad;

@@ -80,9 +80,10 @@ TEST(normalizer, bert_does_as_tokenizers_does) {
 }
 
 TEST(normalizer, nmt_does_as_tokenizers_does) {
-  EXPECT_EQ(normalized(type("Nmt"), "a\x01"
-                                    "b\tc\u200bd\ufeffe\x0b"
-                                    "f\u2581g\u008fh\u0085i\ufffdj\u00a0k")
+  EXPECT_EQ(normalized(type("Nmt"),
+                       "a\x01"
+                       "b\tc\u200bd\ufeffe\x0b"
+                       "f\u2581g\u008fh\u0085i\ufffdj\u00a0k")
                 .text(),
             "ab c d ef gh\u0085i j\u00a0k");
 }

@@ -96,9 +96,10 @@ TEST(pretokenizer, unicode_scripts) {
 TEST(pretokenizer, fixed_length) {
   EXPECT_EQ(words_of(R"({"type": "FixedLength", "length": 3})", "Hé 👋 wo"), (Strings{"Hé ", "👋 w", "o"}));
   EXPECT_EQ(words_of(R"({"type": "FixedLength"})", "abcdef"), (Strings{"abcde", "f"}));
-  EXPECT_EQ(words_of(R"({"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, {"type": "FixedLength", "length": 2}]})",
-                     "abc de"),
-            (Strings{"ab", "c", "de"}));
+  EXPECT_EQ(
+      words_of(R"({"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, {"type": "FixedLength", "length": 2}]})",
+               "abc de"),
+      (Strings{"ab", "c", "de"}));
   EXPECT_THROW(words_of(R"({"type": "FixedLength", "length": 0})", "a"), RequestError);
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// SentencePiece's precompiled normalization: a double-array trie (Darts) from strings to what stands in their place. The file's bytes
-// are trusted nowhere: a trie that leads outside its table is refused when a text leads there.
+// SentencePiece's precompiled normalization: a double-array trie (Darts) from strings to what stands in their place. No byte of
+// the file is trusted: a trie that leads outside its table is refused when a text leads there.
 #include <cstdint>
 #include <optional>
 #include <string>
