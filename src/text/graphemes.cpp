@@ -22,6 +22,8 @@ constexpr CodeRange newer_marks[] = {{0x0897, 0x0897},   {0x1acf, 0x1add},   {0x
 
 /// The character, or an older one that breaks clusters where it does.
 utf8proc_int32_t known_character(char32_t c) {
+  if (c == 0x113D1) return 0x600;  // goes with the next one, since Unicode 16
+  if (c == 0x11A3A) return 'x';    // no longer does
   const auto* range =
       std::find_if(std::begin(newer_marks), std::end(newer_marks), [&](const CodeRange& r) { return c <= r.last; });
   return range != std::end(newer_marks) && c >= range->first ? 0x301 : static_cast<utf8proc_int32_t>(c);

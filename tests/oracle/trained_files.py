@@ -153,7 +153,7 @@ def spelled(normalizer):
 
 def all_characters(vocabularies):
     """For every character of Unicode, beside an "a"."""
-    own = charsmap({"a": "xyz", "b": "", "\u0301": "E", "cd": "X", "\ufb03": "ffi"})
+    own = charsmap({"a": "xyz", "\u0301": "E", "cd": "X", "\ufb03": "ffi"})
     cut = Tokenizer(models.WordLevel({"<unk>": 0}, "<unk>"))
     cut.pre_tokenizer = P.UnicodeScripts()
     return {"characters-precompiled": spelled(N.Precompiled(real_charsmap(vocabularies))), "characters-charsmap": spelled(N.Precompiled(own)),

@@ -32,7 +32,9 @@ TEST(charsmap, short_clusters_then_characters) {
       {"a\u0301\u0301\u0301", "xyz\u0301\u0301\u0301"},  // but not of a long one
       {"\ufb03z", "ffiz"},
       {"\r\na", "\r\nxyz"},
-      {"a\u1ad0", "xyz"},  // a mark that is newer than utf8proc
+      {"a\u1ad0", "xyz"},                            // a mark that is newer than utf8proc
+      {"\U000113d1a\u0301", "\U000113d1xyz\u0301"},  // a prefix that is: one long cluster
+      {"\U00011a3aa\u0301", "\U00011a3axyz"},        // and one that is none
       {"b", ""}};
   for (const auto& [text, expected] : cases) EXPECT_EQ(normalized(sample().bytes(), text).text(), expected) << text;
 }
