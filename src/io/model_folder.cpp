@@ -92,7 +92,16 @@ const TensorView& ModelFolder::tensor(std::string_view name) const {
   return found->second->tensor(name);
 }
 
-std::optional<std::string> ModelFolder::tokenizer_json() const { return optional_text(path_ / "tokenizer.json"); }
+std::string ModelFolder::tokenizer_json() const {
+  if (auto text = optional_text(path_ / "tokenizer.json")) return std::move(*text);
+  for (const char* older : {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt"})
+    if (fs::exists(path_ / older))
+      refuse("{0}: has {1} but no tokenizer.json, which graft reads. Convert it once (pip install transformers sentencepiece protobuf):\n"
+             "  python3 -c \"from transformers import AutoTokenizer as T; T.from_pretrained('{0}').save_pretrained('{0}')\"",
+             path_.string(), older);
+  refuse("{}: has no tokenizer.json", path_.string());
+}
+
 Json ModelFolder::tokenizer_config() const { return optional_object(path_ / "tokenizer_config.json"); }
 Json ModelFolder::generation_config() const { return optional_object(path_ / "generation_config.json"); }
 

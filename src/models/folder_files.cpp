@@ -20,12 +20,7 @@ class FolderFiles : public ModelFiles {
   std::vector<int64_t> shape(const std::string& name) const override { return folder_.tensor(name).shape; }
   Tensor read(const std::string& name, at::ScalarType dtype) const override { return to_tensor(folder_.tensor(name), dtype); }
   at::ScalarType stored_dtype(const std::string& name) const override { return scalar_type(folder_.tensor(name).dtype); }
-  Tokenizer tokenizer() const override {
-    const auto text = folder_.tokenizer_json();
-    require(text.has_value(), "{}: has no tokenizer.json (a tokenizer.model alone is not read; save it again with transformers' fast tokenizer)",
-            where_);
-    return Tokenizer::from_json(*text, folder_.tokenizer_config());
-  }
+  Tokenizer tokenizer() const override { return Tokenizer::from_json(folder_.tokenizer_json(), folder_.tokenizer_config()); }
   std::string chat_template() const override { return folder_.chat_template(); }
   Json generation_config() const override { return folder_.generation_config(); }
   std::vector<std::filesystem::path> weight_files() const override { return folder_.weight_files(); }

@@ -47,13 +47,6 @@ size_t Bpe::part_end(std::string_view word, size_t begin) const {
   return word.size();
 }
 
-bool Bpe::fall_back_to_bytes(std::string_view piece, std::vector<TokenPiece>& out) const {
-  for (const char byte : piece)
-    if (fallback_bytes_[static_cast<unsigned char>(byte)] < 0) return false;
-  for (const char byte : piece) out.push_back({fallback_bytes_[static_cast<unsigned char>(byte)], 1});
-  return true;
-}
-
 /// The word's characters as tokens, before any merge.
 void Bpe::first_pieces(std::string_view word, std::vector<TokenPiece>& out) const {
   const size_t first = out.size();
@@ -75,7 +68,7 @@ void Bpe::first_pieces(std::string_view word, std::vector<TokenPiece>& out) cons
       if (unknown) out.push_back(*unknown);
       unknown.reset();
       out.push_back({*id, length + std::exchange(skipped, 0)});
-    } else if (byte_fallback_ && fall_back_to_bytes(piece, out)) {
+    } else if (fallback_ && fallback_->append(piece, out)) {
       continue;
     } else if (unknown_) {
       if (unknown && fuse_unknown_) {

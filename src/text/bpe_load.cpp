@@ -32,7 +32,7 @@ Bpe::Bpe(const TokenizerJson& model) : TokenModel(model) {
   prefix_ = find_string(model, "continuing_subword_prefix", where);
   suffix_ = find_string(model, "end_of_word_suffix", where);
   fuse_unknown_ = bool_field(model, "fuse_unk", false, where);
-  byte_fallback_ = bool_field(model, "byte_fallback", false, where);
+  if (bool_field(model, "byte_fallback", false, where)) fallback_.emplace(*this);
   ignore_merges_ = bool_field(model, "ignore_merges", false, where);
   if (const auto unknown = find_string(model, "unk_token", where)) {
     unknown_ = token_to_id(*unknown);
@@ -68,7 +68,6 @@ void Bpe::read_bytes() {
   for (int byte = 0; byte < 256; ++byte) {
     const char raw = static_cast<char>(byte);
     byte_pieces_[static_cast<size_t>(byte)] = token_to_id(spell_bytes({&raw, 1})).value_or(-1);
-    fallback_bytes_[static_cast<size_t>(byte)] = token_to_id(fmt::format("<0x{:02X}>", byte)).value_or(-1);
   }
 }
 

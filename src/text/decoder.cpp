@@ -1,5 +1,6 @@
 #include "graft/text/decoder.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "graft/text/pretokenizer.h"
@@ -88,6 +89,30 @@ void bpe_decoder(Tokens& tokens, const std::string& suffix) {
   for (size_t i = 0; i < tokens.size(); ++i) replace_all(tokens[i], suffix, i + 1 == tokens.size() ? "" : " ");
 }
 
+/// Connectionist temporal classification: a token that comes again at once is the same one.
+struct Ctc {
+  std::string pad, word_delimiter;
+  bool cleanup;
+
+  void operator()(Tokens& tokens) const {
+    tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
+    for (std::string& token : tokens) {
+      replace_all(token, pad, "");
+      if (!cleanup) continue;
+      token = tidy_english(token);
+      replace_all(token, word_delimiter, " ");
+    }
+    std::erase(tokens, "");
+  }
+};
+
+Ctc read_ctc(const TokenizerJson& json, std::string_view where) {
+  Ctc ctc{need_string(json, "pad_token", where), need_string(json, "word_delimiter_token", where),
+          bool_field(json, "cleanup", true, where)};
+  require(!ctc.pad.empty() && !ctc.word_delimiter.empty(), "{}: 'pad_token' or 'word_delimiter_token' is empty", where);
+  return ctc;
+}
+
 void replace(Tokens& tokens, const Regex& pattern, const std::string& content) {
   std::vector<TextSpan> spans;
   for (std::string& token : tokens) {
@@ -124,6 +149,7 @@ void Decoder::add(const TokenizerJson& json, const std::string& where, int depth
   const std::string type = type_of(json, where);
   if (type == "ByteLevel") return void(steps_.emplace_back(byte_level));
   if (type == "ByteFallback") return void(steps_.emplace_back(byte_fallback));
+  if (type == "CTC") return void(steps_.emplace_back(read_ctc(json, where)));
   if (type == "Fuse") return void(steps_.emplace_back(fuse));
   if (type == "Replace") {
     steps_.emplace_back([pattern = pattern_field(json, where), content = need_string(json, "content", where)](Tokens& tokens) {

@@ -62,6 +62,8 @@ void Normalizer::add(const TokenizerJson& json, const std::string& where, int de
   if (type == "Lowercase") return void(steps_.emplace_back(lowercase));
   if (type == "StripAccents") return void(steps_.emplace_back(strip_accents));
   if (type == "BertNormalizer") return void(steps_.push_back(bert_normalizer(json, where)));
+  if (type == "Precompiled") return void(steps_.push_back(precompiled_normalizer(json, where)));
+  if (type == "Nmt") return void(steps_.emplace_back(nmt_normalize));
   if (type == "ByteLevel") return void(steps_.emplace_back(spell_in_bytes));
   if (type == "Strip") {
     const bool left = bool_field(json, "strip_left", true, where), right = bool_field(json, "strip_right", true, where);

@@ -34,6 +34,13 @@ char32_t single_character(const std::string& text, const char* key, std::string_
   return c;
 }
 
+size_t word_length(const TokenizerJson& json, std::string_view where) {
+  const TokenizerJson* field = find_field(json, "length");
+  const auto length = static_cast<size_t>(field ? as_count(*field, "length", INT32_MAX, where) : 5);
+  require(length > 0, "{}: 'length' must not be 0", where);
+  return length;
+}
+
 void prepend_space(Words& words) {
   edit_words(words, [](std::string_view word, size_t begin, std::vector<TextEdit>& edits) {
     if (!word.starts_with(' ')) edits.push_back({begin, begin, " "});
@@ -117,6 +124,10 @@ void PreTokenizer::add(const TokenizerJson& json, const std::string& where, int 
     split(find_characters(is_white_space), SplitBehavior::removed);
   } else if (type == "CharDelimiterSplit") {
     split(find_character(single_character(need_string(json, "delimiter", where), "delimiter", where)), SplitBehavior::removed);
+  } else if (type == "UnicodeScripts") {
+    steps_.emplace_back(split_at_scripts);
+  } else if (type == "FixedLength") {
+    steps_.emplace_back([length = word_length(json, where)](Words& words) { split_by_length(words, length); });
   } else if (type == "Sequence") {
     require(depth < depth_limit, "{}: Sequences nested deeper than {}", where, depth_limit);
     const TokenizerJson& list = need_list(json, "pretokenizers", where);

@@ -79,6 +79,17 @@ void split_words(Words& words, const Finder& find, SplitBehavior behavior) {
   words.ranges = std::move(ranges);
 }
 
+void split_by_length(Words& words, size_t length) {
+  std::vector<TextRange> ranges;
+  const std::string_view text = words.text.text();
+  for (const TextRange& word : words.ranges)
+    for (size_t begin = word.begin, at = begin; at < word.end; begin = at) {
+      for (size_t count = 0; count < length && at < word.end; ++count) next_code_point(text, at);
+      ranges.push_back({begin, at});
+    }
+  words.ranges = std::move(ranges);
+}
+
 void edit_words(Words& words, const std::function<void(std::string_view, size_t, std::vector<TextEdit>&)>& edit) {
   std::vector<TextEdit> edits;
   size_t shift = 0;  // wraps around where the text shrinks

@@ -2,16 +2,21 @@
 
 #include "graft/text/bpe.h"
 #include "graft/text/unicode.h"
+#include "graft/text/unigram.h"
+#include "graft/text/word_level.h"
 #include "graft/text/wordpiece.h"
 
 namespace graft {
 namespace {
 
-/// Files of old have no type: BPE is the one with merges, WordPiece the one that limits a word's length.
+/// Files of old have no type: BPE is the one with merges, WordPiece the one that limits a word's length, Unigram's vocabulary is
+/// a list.
 std::string model_type(const TokenizerJson& model) {
   if (const auto type = find_string(model, "type", "model")) return *type;
   if (find_field(model, "merges")) return "BPE";
-  return find_field(model, "max_input_chars_per_word") ? "WordPiece" : "without a type";
+  if (find_field(model, "max_input_chars_per_word")) return "WordPiece";
+  const TokenizerJson* vocab = find_field(model, "vocab");
+  return vocab && vocab->is_array() ? "Unigram" : "WordLevel";
 }
 
 }  // namespace
@@ -20,13 +25,23 @@ TokenModel::TokenModel(const TokenizerJson& model) {
   const TokenizerJson& vocab = need_field(model, "vocab", "model");
   require(vocab.is_object(), "model: 'vocab' must be an object, not {}", vocab.type_name());
   vocab_.reserve(vocab.size());
-  for (const auto& [token, id] : vocab.items()) {
-    const auto value = static_cast<size_t>(as_count(id, token, id_limit, "model.vocab"));
-    const auto entry = vocab_.emplace(token, static_cast<int32_t>(value)).first;
-    if (value >= tokens_.size()) tokens_.resize(value + 1);
-    require(tokens_[value].data() == nullptr, "model.vocab: '{}' and '{}' both have id {}", tokens_[value], token, value);
-    tokens_[value] = entry->first;
-  }
+  for (const auto& [token, id] : vocab.items())
+    add_token(token, static_cast<int32_t>(as_count(id, token, id_limit, "model.vocab")));
+}
+
+void TokenModel::add_token(const std::string& token, int32_t id) {
+  const auto at = static_cast<size_t>(id);
+  const auto entry = vocab_.insert_or_assign(token, id).first;
+  if (at >= tokens_.size()) tokens_.resize(at + 1);
+  require(tokens_[at].data() == nullptr, "model.vocab: '{}' and '{}' both have id {}", tokens_[at], token, id);
+  tokens_[at] = entry->first;
+  ++size_;
+}
+
+size_t TokenModel::bytes_of_tokens() const {
+  size_t bytes = 0;
+  for (const std::string_view token : tokens_) bytes += token.size();
+  return bytes;
 }
 
 void TokenModel::encode_bytes(std::string_view word, std::vector<TokenPiece>& out) const {
@@ -56,7 +71,9 @@ std::unique_ptr<TokenModel> read_token_model(const TokenizerJson& model) {
   const std::string type = model_type(model);
   if (type == "BPE") return std::make_unique<Bpe>(model);
   if (type == "WordPiece") return std::make_unique<WordPiece>(model);
-  refuse("model: graft does not do the model '{}', only BPE and WordPiece", type);
+  if (type == "Unigram") return std::make_unique<Unigram>(model);
+  if (type == "WordLevel") return std::make_unique<WordLevel>(model);
+  refuse("model: graft does not do the model '{}', only BPE, Unigram, WordPiece and WordLevel", type);
 }
 
 }  // namespace graft

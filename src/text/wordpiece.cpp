@@ -9,12 +9,6 @@ namespace {
 constexpr std::string_view where = "model";
 constexpr int64_t word_limit = 1000;  // a hostile vocabulary makes a word cost the square of its length
 
-size_t bytes_of_vocabulary(const TokenModel& model) {
-  size_t bytes = 0;
-  for (int32_t id = 0; id < model.id_end(); ++id) bytes += model.id_to_token(id).size();
-  return bytes;
-}
-
 std::string replaced(const std::string& text, std::string_view from, std::string_view to) {
   size_t found = text.find(from), done = 0;
   if (found == std::string::npos) return text;
@@ -28,44 +22,7 @@ std::string replaced(const std::string& text, std::string_view from, std::string
 
 }  // namespace
 
-ByteTrie::ByteTrie(size_t bytes) {
-  size_t size = 16;
-  while (size < 2 * bytes) size *= 2;
-  edges_.resize(size);
-}
-
-/// Where the key is, or would be.
-size_t ByteTrie::slot(uint64_t key) const {
-  const size_t mask = edges_.size() - 1;
-  size_t at = (key * 0x9E3779B97F4A7C15ULL >> 20) & mask;
-  while (edges_[at].node != none && edges_[at].key != key) at = (at + 1) & mask;
-  return at;
-}
-
-uint32_t ByteTrie::step(uint32_t node, char byte) const {
-  return edges_[slot(uint64_t{node} << 8 | static_cast<unsigned char>(byte))].node;
-}
-
-uint32_t ByteTrie::walk(uint32_t node, std::string_view text) const {
-  for (size_t i = 0; i < text.size() && node != none; ++i) node = step(node, text[i]);
-  return node;
-}
-
-void ByteTrie::add(std::string_view text, int32_t value) {
-  uint32_t node = root;
-  for (const char byte : text) {
-    const uint64_t key = uint64_t{node} << 8 | static_cast<unsigned char>(byte);
-    Edge& edge = edges_[slot(key)];
-    if (edge.node == none) {
-      edge = {key, static_cast<uint32_t>(values_.size())};
-      values_.push_back(-1);
-    }
-    node = edge.node;
-  }
-  values_[node] = value;
-}
-
-WordPiece::WordPiece(const TokenizerJson& model) : TokenModel(model), trie_(bytes_of_vocabulary(*this)) {
+WordPiece::WordPiece(const TokenizerJson& model) : TokenModel(model), trie_(bytes_of_tokens()) {
   const std::string unknown = need_string(model, "unk_token", where);
   const auto unknown_id = token_to_id(unknown);
   require(unknown_id.has_value(), "{}: unk_token '{}' is not in the vocabulary", where, unknown);
@@ -107,15 +64,20 @@ void WordPiece::encode(std::string_view word, std::vector<TokenPiece>& out) cons
   }
 }
 
-void join_wordpieces(std::vector<std::string>& tokens, const std::string& prefix, bool cleanup) {
+std::string tidy_english(const std::string& text) {
   static constexpr std::pair<const char*, const char*> tidied[] = {
       {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
       {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+  std::string tidy = text;
+  for (const auto& [from, to] : tidied) tidy = replaced(tidy, from, to);
+  return tidy;
+}
+
+void join_wordpieces(std::vector<std::string>& tokens, const std::string& prefix, bool cleanup) {
   for (size_t i = 0; i < tokens.size(); ++i) {
     std::string& token = tokens[i];
     if (i > 0) token = token.starts_with(prefix) ? token.substr(prefix.size()) : " " + token;
-    if (!cleanup) continue;
-    for (const auto& [from, to] : tidied) token = replaced(token, from, to);
+    if (cleanup) token = tidy_english(token);
   }
 }
 

@@ -1,9 +1,10 @@
-// Any bytes: GgufFile reads them or refuses them; what it accepts can be dequantised.
+// Any bytes: GgufFile reads them or refuses them; what it accepts can be dequantised, and its tokenizer encodes or is refused.
 #include <cstdint>
 #include <vector>
 
 #include "graft/core/error.h"
 #include "graft/io/gguf.h"
+#include "graft/text/tokenizer.h"
 #include "scratch_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -16,6 +17,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         file.integer(key);
       } catch (const graft::RequestError&) {
       }
+    }
+    try {
+      (void)graft::Tokenizer::from_gguf(file).encode(" Hello <|s|> w\u00f6rld! \u4e2d");
+    } catch (const graft::RequestError&) {
     }
     for (const auto& name : file.tensor_names()) {
       const graft::GgufTensor& tensor = file.tensor(name);

@@ -22,7 +22,10 @@ TEST(ModelFolder, SingleFile) {
   EXPECT_TRUE(model.contains("a"));
   EXPECT_EQ(value_of(model, "b"), 'v');
   EXPECT_HAS(error_of([&] { model.tensor("c"); }), "no tensor 'c'");
-  EXPECT_EQ(model.tokenizer_json(), std::nullopt);
+  EXPECT_HAS(error_of([&] { model.tokenizer_json(); }), "has no tokenizer.json");
+  folder.put("tokenizer.model", "SentencePiece's");
+  EXPECT_HAS(error_of([&] { model.tokenizer_json(); }), "has tokenizer.model but no tokenizer.json");
+  EXPECT_HAS(error_of([&] { model.tokenizer_json(); }), "T.from_pretrained('" + folder.path().string() + "').save_pretrained(");
   EXPECT_TRUE(model.tokenizer_config().is_null());
   EXPECT_TRUE(model.generation_config().is_null());
   EXPECT_EQ(model.chat_template(), "");

@@ -9,6 +9,7 @@ run $python tests/oracle/encoder_oracle.py "$build/tests/model_dump"
 run $python tests/oracle/io_oracle.py --dump "$build/tests/io_dump"
 run $python tests/oracle/tokenizer_oracle.py "$build/tests/tokenizer_dump" .deps/llama.cpp/models .deps/models/SmolLM2-135M-Instruct.Q4_1.gguf 2000
 run $python tests/oracle/wordpiece_oracle.py "$build/tests/tokenizer_dump" 2000
+run $python tests/oracle/trained_oracle.py "$build/tests/tokenizer_dump" .deps/llama.cpp/models
 run $python tests/oracle/chat_template_oracle.py "$build/tests/chat_template_dump"
 run $python tests/oracle/bitsandbytes_bytes.py "$build/tests/quant_dump" cpu 200
 run $python tests/oracle/quantization_error.py "$build/tests/quant_dump"

@@ -75,6 +75,27 @@ def llama2_file(path, metaspace):
                       "vocab": {token: i for i, token in enumerate(tokens)}, "merges": merges_from_scores(tokens, scores)}}
 
 
+def bert_file(path):
+    """BERT's, from a vocabulary whose converter took "##" off and put ▁ before words."""
+    field = fields(path)
+    tokens, types = field("tokens"), field("token_type")
+    plain = lambda token, kind: token if kind == 3 or token[:1] + token[-1:] == "[]" else token[1:] if token[:1] == "▁" else "##" + token
+    cls, sep = field("cls_token_id"), field("seperator_token_id")
+    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added(tokens, types),
+            "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True},
+            "pre_tokenizer": {"type": "BertPreTokenizer"},
+            "post_processor": {"type": "BertProcessing", "cls": [tokens[cls], cls], "sep": [tokens[sep], sep]},
+            "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+            "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
+                      "vocab": {plain(token, kind): i for i, (token, kind) in enumerate(zip(tokens, types))}}}
+
+
+def gguf_files(vocabularies):
+    """name -> a vocabulary that graft reads itself, and its tokenizer.json as an object."""
+    spm, bert = vocabularies / "ggml-vocab-llama-spm.gguf", vocabularies / "ggml-vocab-bert-bge.gguf"
+    return {"llama2-gguf": (spm, llama2_file(str(spm), metaspace=False)), "bert-gguf": (bert, bert_file(str(bert)))}
+
+
 def all_files(vocabularies):
     """name -> tokenizer.json as an object. `vocabularies`: the folder of ggml-vocab-*.gguf."""
     vocab = lambda name: str(vocabularies / f"ggml-vocab-{name}.gguf")

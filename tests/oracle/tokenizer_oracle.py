@@ -16,7 +16,7 @@ from pathlib import Path
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 from tokenizers import Tokenizer  # noqa: E402
 
-from tokenizer_files import all_files, flags_file  # noqa: E402
+from tokenizer_files import all_files, flags_file, gguf_files  # noqa: E402
 from tokenizer_texts import make_texts, megabyte  # noqa: E402
 
 good = True
@@ -130,24 +130,25 @@ def speed(program, name, file, theirs):
 
 def main(program, vocabularies, smollm2, count=10000):
     with tempfile.TemporaryDirectory() as folder:
-        files = {}
         built = Path(folder) / "smollm2.json"
         built.write_bytes(subprocess.run([program, "json", smollm2], stdout=subprocess.PIPE, check=True).stdout)
         jobs = [("smollm2", smollm2, built)]
         objects = all_files(Path(vocabularies))
         objects["qwen-flags"] = flags_file(objects["qwen"])
         objects["llama2-flags"] = flags_file(objects["llama2"])
+        objects |= gguf_files(Path(vocabularies))
         for name, value in objects.items():
-            files[name] = Path(folder) / f"{name}.json"
-            files[name].write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
-            jobs.append((name, files[name], files[name]))
+            vocabulary, value = value if isinstance(value, tuple) else (None, value)
+            file = Path(folder) / f"{name}.json"
+            file.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+            jobs.append((name, vocabulary or file, file))
         for name, ours, file in jobs:
             theirs = Tokenizer.from_file(str(file))
             specials = [token.content for token in theirs.get_added_tokens_decoder().values()][-60:]
             texts = list(make_texts(int(count), specials))
-            byte_level = not name.startswith("llama2")
+            byte_level = not name.startswith(("llama2", "bert"))
             compare(program, name, ours, theirs, texts, plain_offsets=byte_level and "flags" not in name)
-            if "flags" not in name:
+            if "flags" not in name and "gguf" not in name:
                 long_texts(program, name, ours, theirs)
                 speed(program, name, ours, theirs)
     sys.exit(0 if good else 1)

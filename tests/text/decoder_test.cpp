@@ -30,8 +30,18 @@ TEST(decoder, does_as_tokenizers_does) {
             " Hey! ");
 }
 
+TEST(decoder, ctc) {
+  EXPECT_EQ(decoded(R"({"type": "CTC", "pad_token": "<pad>", "word_delimiter_token": "|", "cleanup": true})",
+                    {"<pad>", "h", "h", "<pad>", "e", "l", "<pad>", "l", "l", "o", "|", "|", "<pad>", "|", " ?"}),
+            "hello  ?");
+  EXPECT_EQ(decoded(R"({"type": "CTC", "pad_token": "<p>", "word_delimiter_token": "|", "cleanup": false})",
+                    {"a", "a", "<p>", "a", "|", " ?"}),
+            "aa| ?");
+  EXPECT_THROW(decoded(R"({"type": "CTC", "pad_token": "", "word_delimiter_token": "|"})", {}), RequestError);
+}
+
 TEST(decoder, refuses_others_by_name) {
-  EXPECT_THROW(decoded(R"({"type": "CTC"})", {}), RequestError);
+  EXPECT_THROW(decoded(R"({"type": "ctc"})", {}), RequestError);
   EXPECT_THROW(decoded(R"({"type": "Strip", "content": "ab", "start": 1, "stop": 0})", {}), RequestError);
 }
 

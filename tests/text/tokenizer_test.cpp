@@ -113,16 +113,18 @@ TEST(tokenizer, refuses_files_it_cannot_read) {
     json[TokenizerJson::json_pointer(key)] = TokenizerJson::parse(value);
     return json.dump();
   };
-  const std::pair<std::string, const char*> bad[] = {{"", "not valid JSON"},
-                                                     {"[]", "must be an object"},
-                                                     {"{}", "'model' is missing"},
-                                                     {with("/model/type", "\"Unigram\""), "'Unigram'"},
-                                                     {with("/model/type", "\"WordLevel\""), "'WordLevel'"},
-                                                     {with("/normalizer", R"({"type": "Precompiled"})"), "'Precompiled'"},
-                                                     {with("/added_tokens/0/id", "9"), "has id 9"},
-                                                     {with("/added_tokens/1/content", "\"<|s|>\""), "<|s|>"},
-                                                     {with("/model/vocab/a", "\"x\""), "model.vocab"},
-                                                     {with("/pre_tokenizer", "[]"), "pre_tokenizer"}};
+  const std::pair<std::string, const char*> bad[] = {
+      {"", "not valid JSON"},
+      {"[]", "must be an object"},
+      {"{}", "'model' is missing"},
+      {with("/model/type", "\"Unigram\""), "'vocab' must be a list"},
+      {with("/model/type", "\"WordLevel\""), "'unk_token' is missing"},
+      {with("/model/type", "\"Other\""), "does not do the model 'Other'"},
+      {with("/normalizer", R"({"type": "Precompiled"})"), "'precompiled_charsmap'"},
+      {with("/added_tokens/0/id", "9"), "has id 9"},
+      {with("/added_tokens/1/content", "\"<|s|>\""), "<|s|>"},
+      {with("/model/vocab/a", "\"x\""), "model.vocab"},
+      {with("/pre_tokenizer", "[]"), "pre_tokenizer"}};
   for (const auto& [text, reason] : bad) {
     try {
       Tokenizer::from_json(text);

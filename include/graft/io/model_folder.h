@@ -30,7 +30,8 @@ class ModelFolder {
   bool contains(std::string_view name) const;
   const TensorView& tensor(std::string_view name) const;
   std::vector<std::filesystem::path> weight_files() const;
-  std::optional<std::string> tokenizer_json() const;                 // the file's text
+  /// The file's text; a RequestError where there is none, with the command that makes it of an older format's files.
+  std::string tokenizer_json() const;
   Json tokenizer_config() const;                                     // tokenizer_config.json, or null
   /// chat_template.jinja, or tokenizer_config.json's chat_template (a string, or the list's "default"); "" if none.
   std::string chat_template() const;

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "graft/text/byte_fallback.h"
 #include "graft/text/token_model.h"
 
 namespace graft {
@@ -58,16 +59,15 @@ class Bpe : public TokenModel {
   void read_bytes();
   void read_joints(const TokenizerJson& model);
   void first_pieces(std::string_view word, std::vector<TokenPiece>& out) const;
-  bool fall_back_to_bytes(std::string_view piece, std::vector<TokenPiece>& out) const;
 
   MergeTable merges_;
   MergeTable joints_;  // the characters (a, b) between which some merge joins; (a, -1) for those that are tokens
   bool can_cut_ = false;
   std::optional<std::string> prefix_, suffix_;
   std::optional<int32_t> unknown_;
-  bool fuse_unknown_ = false, byte_fallback_ = false, ignore_merges_ = false;
-  std::array<int32_t, 256> byte_pieces_{};     // the token of a byte's character in GPT-2's alphabet, or -1
-  std::array<int32_t, 256> fallback_bytes_{};  // <0xNN>, or -1
+  bool fuse_unknown_ = false, ignore_merges_ = false;
+  std::optional<ByteFallback> fallback_;
+  std::array<int32_t, 256> byte_pieces_{};  // the token of a byte's character in GPT-2's alphabet, or -1
   bool has_byte_pieces_ = false;
 };
 

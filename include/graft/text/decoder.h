@@ -1,6 +1,7 @@
 #pragma once
 // The decoder of tokenizer.json: from tokens as the vocabulary spells them to text.
-// Known: ByteLevel, Replace, ByteFallback, Fuse, Strip, Metaspace, BPEDecoder, WordPiece, Sequence. Others are refused by name.
+// Known: ByteLevel, Replace, ByteFallback, Fuse, Strip, Metaspace, BPEDecoder, WordPiece, CTC, Sequence. Others are
+// refused by name.
 #include <functional>
 #include <string>
 #include <vector>

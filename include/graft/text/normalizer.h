@@ -1,7 +1,7 @@
 #pragma once
 // The normalizer of tokenizer.json: what is done to the text before it is cut into words.
-// Known: NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents, Prepend, Replace, ByteLevel, BertNormalizer, Sequence. Others are
-// refused by name.
+// Known: NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents, Prepend, Replace, ByteLevel, BertNormalizer, Nmt, Precompiled,
+// Sequence. Others are refused by name.
 #include <functional>
 #include <vector>
 
@@ -27,6 +27,12 @@ class Normalizer {
 
 /// BERT's: cleans white space and control characters, sets Chinese characters apart, strips accents, lowercases.
 std::function<void(AlignedText&)> bert_normalizer(const TokenizerJson& json, std::string_view where);
+
+/// SentencePiece's charsmap: on grapheme clusters where they are short, else on characters.
+std::function<void(AlignedText&)> precompiled_normalizer(const TokenizerJson& json, const std::string& where);
+
+/// Control characters go, and what else sets words apart is a space.
+void nmt_normalize(AlignedText& text);
 
 /// The edits that bring `text` into a normal form; linear in its length, whatever marks it piles up.
 std::vector<TextEdit> normal_form_edits(std::string_view text, NormalForm form);

@@ -1,7 +1,7 @@
 #pragma once
 // The pre-tokenizer of tokenizer.json: cuts the text into the words that the model sees, and may change it on the way.
 // Known: ByteLevel, Metaspace, Split, Sequence, Digits, Punctuation, Whitespace, WhitespaceSplit, CharDelimiterSplit,
-// BertPreTokenizer. Others are refused.
+// BertPreTokenizer, UnicodeScripts, FixedLength. Others are refused.
 #include <functional>
 #include <vector>
 

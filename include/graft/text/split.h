@@ -20,6 +20,10 @@ Finder find_character(char32_t c);
 void merge_spans(const std::vector<TextSpan>& spans, SplitBehavior behavior, size_t offset, std::vector<TextRange>& out);
 void split_words(Words& words, const Finder& find, SplitBehavior behavior);
 
+/// Cuts words where the script changes; into words of `length` characters.
+void split_at_scripts(Words& words);
+void split_by_length(Words& words, size_t length);
+
 /// Changes every word: `edit(word, begin, edits)` appends edits of the word, whose text begins at `begin`.
 void edit_words(Words& words, const std::function<void(std::string_view, size_t, std::vector<TextEdit>&)>& edit);
 

@@ -1,5 +1,5 @@
 #pragma once
-// What turns a word into tokens: BPE or WordPiece over one vocabulary. Other models of tokenizer.json are refused by name.
+// What turns a word into tokens: BPE, Unigram, WordPiece or WordLevel over one vocabulary.
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -36,12 +36,16 @@ class TokenModel {
   std::optional<int32_t> token_to_id(std::string_view token) const;
   /// "" where no token has this id.
   std::string_view id_to_token(int32_t id) const;
-  int32_t size() const { return static_cast<int32_t>(vocab_.size()); }  // how many tokens there are
+  int32_t size() const { return size_; }  // how many tokens there are
   int32_t id_end() const { return static_cast<int32_t>(tokens_.size()); }
 
  protected:
-  /// Reads the model's `vocab`.
+  TokenModel() = default;
+  /// Reads the model's `vocab`, an object.
   explicit TokenModel(const TokenizerJson& model);
+  /// Of equal tokens, the last one's id counts.
+  void add_token(const std::string& token, int32_t id);
+  size_t bytes_of_tokens() const;
 
  private:
   struct StringHash {
@@ -50,6 +54,7 @@ class TokenModel {
   };
   std::unordered_map<std::string, int32_t, StringHash, std::equal_to<>> vocab_;
   std::vector<std::string_view> tokens_;  // by id; views of vocab_'s keys
+  int32_t size_ = 0;
 };
 
 /// The `model` of tokenizer.json.

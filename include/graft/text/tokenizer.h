@@ -1,8 +1,8 @@
 #pragma once
-// Text to token ids and back, as Hugging Face's `tokenizers` does it (the oracle), for every tokenizer.json that graft's families
-// use, encoders' WordPiece among them, and for a GGUF's byte-level vocabulary. Goals: ids equal the oracle's on any input;
-// anything not implemented is refused by name when the tokenizer is loaded; bounded time and memory on hostile text. Non-goals:
-// training tokenizers; tokenizer.json's truncation and padding (the data pass cuts and pads).
+// Text to token ids and back, as Hugging Face's `tokenizers` does it (the oracle), for every model, normalizer, pre-tokenizer,
+// post-processor and decoder of tokenizer.json, and for a GGUF's vocabulary. Goals: ids equal the oracle's on any input; anything
+// not implemented is refused by name when the tokenizer is loaded; bounded time and memory on hostile text. Non-goals: training
+// tokenizers; sampling (BPE's dropout, Unigram's nbest_size); tokenizer.json's truncation and padding (the data pass cuts and pads).
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -47,7 +47,8 @@ class Tokenizer {
  public:
   /// From tokenizer.json's text. `config` is tokenizer_config.json (bos_token, eos_token, pad_token, add_bos_token ...) or null.
   static Tokenizer from_json(std::string_view tokenizer_json, const Json& config = nullptr);
-  /// From a GGUF's tokenizer.ggml.* keys (model `gpt2`: byte-level BPE; the pre-tokenizer's regex by tokenizer.ggml.pre).
+  /// From a GGUF's tokenizer.ggml.* keys: models `gpt2` (byte-level BPE; the pre-tokenizer's regex by tokenizer.ggml.pre), `llama`
+  /// (SentencePiece's BPE), `gemma4` and `bert` (WordPiece, lowercasing).
   static Tokenizer from_gguf(const GgufFile& file);
 
   Tokenizer(Tokenizer&&) noexcept;

@@ -1,6 +1,6 @@
 #pragma once
 // The few facts about Unicode that tokenizing needs, as Hugging Face's `tokenizers` knows them: its libraries carry older tables
-// for some properties, and ids equal the oracle's only if we are as old. Non-goals: grapheme clusters, collation.
+// for some properties, and ids equal the oracle's only if we are as old. Non-goals: collation.
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -16,6 +16,9 @@ char32_t previous_code_point(std::string_view text, size_t& position);
 void append_utf8(std::string& out, char32_t code_point);
 /// Bytes as text: each maximal part of an ill-formed sequence becomes one U+FFFD (Unicode's recommendation, and the oracle's).
 std::string lossy_utf8(std::string_view bytes);
+
+/// Where the extended grapheme cluster that begins at `begin` ends.
+size_t grapheme_end(std::string_view text, size_t begin);
 
 bool is_white_space(char32_t c);
 bool is_numeric(char32_t c);
