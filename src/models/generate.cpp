@@ -40,6 +40,48 @@ int64_t pick(const Tensor& logits, const GenerateOptions& options, int64_t row, 
   return ids[chosen].item<int64_t>();
 }
 
+/// Rows that grow a token at a time over a cache.
+struct Decoding {
+  Transformer& model;
+  const std::string& adapter;
+  VirtualTokens extra = model.virtual_tokens(adapter);
+  Batch batch;                    // what the model has not seen yet
+  Cache cache;
+  std::vector<int64_t> lengths;   // of the rows' texts, slots counted
+  Tensor last;                    // where in `batch` each row's newest token lies
+
+  void begin(const std::vector<std::vector<int32_t>>& texts, int64_t new_tokens) {
+    batch = to_batch(with_virtual_tokens(prompt_batch(texts), extra), model.device());
+    batch.adapter = adapter;
+    cache = model.new_cache(batch.ids.size(0), batch.ids.size(1) + extra.prefix + new_tokens);
+    lengths.clear();
+    for (const auto& text : texts) lengths.push_back(static_cast<int64_t>(text.size()) + extra.slots);
+    last = at::tensor(lengths, at::kLong) - 1;
+  }
+  /// Each row's next token, -1 where it has ended; a row's position goes on all the same.
+  void append(const std::vector<int64_t>& tokens) {
+    const Tensor ids = at::tensor(tokens, at::kLong).unsqueeze(1), rows = at::arange(ids.size(0), at::kLong).unsqueeze(1);
+    batch.ids = ids.clamp_min(0).to(model.device()), batch.segments = at::where(ids.lt(0), -1, rows).to(model.device());
+    batch.positions = (at::tensor(lengths, at::kLong).unsqueeze(1) + extra.prefix).to(model.device());
+    for (int64_t& length : lengths) ++length;
+    last = at::zeros({ids.size(0)}, at::kLong);
+  }
+  /// fp32 [rows, vocabulary] on the CPU.
+  Tensor logits() {
+    const Tensor hidden = model.hidden(batch, &cache), where = last.to(model.device());
+    return model.predict(hidden.index({at::arange(where.size(0), where.options()), where}), batch).to(at::kFloat).cpu();
+  }
+  bool holds() const {
+    return std::ranges::all_of(lengths, [&](int64_t length) { return model.cache_holds(length - 1 + extra.prefix, length + extra.prefix); });
+  }
+};
+
+void check_positions(const Transformer& model, const Decoding& decoding, int64_t new_tokens) {
+  const int64_t longest = *std::ranges::max_element(decoding.lengths) + decoding.extra.prefix;
+  require(!model.has_position_table() || longest + new_tokens <= model.max_positions() + 1,
+          "generate: {} tokens and max_new_tokens {} are more than the model's table of {} positions holds", longest, new_tokens, model.max_positions());
+}
+
 }  // namespace
 
 std::vector<std::vector<int32_t>> generate(Transformer& model, const std::string& adapter, const std::vector<std::vector<int32_t>>& prompts,
@@ -48,40 +90,26 @@ std::vector<std::vector<int32_t>> generate(Transformer& model, const std::string
   at::NoGradGuard no_grad;
   if (prompts.empty()) return {};
   for (const auto& prompt : prompts) require(!prompt.empty(), "generate: an empty prompt");
-  const auto rows = static_cast<int64_t>(prompts.size());
-  const VirtualTokens extra = model.virtual_tokens(adapter);
-  Batch batch = to_batch(with_virtual_tokens(prompt_batch(prompts), extra), model.device());
-  batch.adapter = adapter;
-  Cache cache = model.new_cache(rows, batch.ids.size(1) + extra.prefix + options.max_new_tokens);
-  std::vector<int64_t> lengths;   // slots counted
-  for (const auto& prompt : prompts) lengths.push_back(static_cast<int64_t>(prompt.size()) + extra.slots);
-  Tensor last = at::tensor(lengths, at::kLong) - 1;   // where each row's newest hidden state lies
-  std::vector<std::vector<int32_t>> out(prompts.size());
-  std::vector<bool> done(prompts.size(), false);
+  Decoding decoding{.model = model, .adapter = adapter};
+  decoding.begin(prompts, options.max_new_tokens);
+  check_positions(model, decoding, options.max_new_tokens);
+  std::vector<std::vector<int32_t>> out(prompts.size()), texts = prompts;
+  std::vector<int64_t> next(prompts.size(), 0);   // -1: the row has ended
   for (int64_t n = 0; n < options.max_new_tokens; ++n) {
     if (stop.stop_requested()) throw Stopped("stopped while generating");
-    const Tensor hidden = model.hidden(batch, &cache);
-    const Tensor where = last.to(model.device());
-    const Tensor ends = hidden.index({at::arange(rows, where.options()), where});
-    const Tensor logits = model.predict(ends, batch).to(at::kFloat).cpu();
-    Tensor next = at::zeros({rows, 1}, at::kLong), segments = at::zeros({rows, 1}, at::kLong);
-    for (int64_t r = 0; r < rows; ++r) {
-      const auto row = static_cast<size_t>(r);
-      if (!done[row]) {
-        const int64_t id = pick(logits[r], options, r, lengths[row] - extra.slots + n);
-        done[row] = std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end();
-        if (!done[row]) {
-          out[row].push_back(static_cast<int32_t>(id));
-          if (on_token) on_token(row, static_cast<int32_t>(id));
-          next[r][0] = id;
-        }
-      }
-      segments[r][0] = done[row] ? -1 : r;
+    const Tensor logits = decoding.logits();
+    for (size_t row = 0; row < prompts.size(); ++row) {
+      if (next[row] < 0) continue;
+      const auto r = static_cast<int64_t>(row);
+      next[row] = pick(logits[r], options, r, static_cast<int64_t>(prompts[row].size()) + n);
+      if (std::ranges::find(stop_ids, next[row]) != stop_ids.end()) next[row] = -1;
+      if (next[row] < 0) continue;
+      out[row].push_back(static_cast<int32_t>(next[row])), texts[row].push_back(out[row].back());
+      if (on_token) on_token(row, out[row].back());
     }
-    if (std::all_of(done.begin(), done.end(), [](bool d) { return d; })) break;
-    batch.ids = next.to(model.device()), batch.segments = segments.to(model.device());
-    batch.positions = (at::tensor(lengths, at::kLong).unsqueeze(1) + extra.prefix + n).to(model.device());
-    last = at::zeros({rows}, at::kLong);
+    if (std::ranges::all_of(next, [](int64_t token) { return token < 0; })) break;
+    decoding.append(next);
+    if (!decoding.holds()) decoding.begin(texts, options.max_new_tokens - n);   // rotary frequencies depend on the length: the keys are made again
   }
   return out;
 }
