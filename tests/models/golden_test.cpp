@@ -76,7 +76,7 @@ TEST_P(Golden, TheOtherSpellingOfTheConfigIsTheSameModel) {
 INSTANTIATE_TEST_SUITE_P(Families, Golden,
                          ::testing::Values("llama", "llama_untied_bias", "llama3_rope", "llama_linear_rope", "llama_yarn", "llama_dynamic", "qwen2", "qwen2_window",
                                            "qwen3", "mistral", "mistral_window", "ministral", "gemma", "gemma2", "gemma3_text", "phi3", "phi3_longrope",
-                                           "gpt2"),
+                                           "gpt2", "olmo2", "smollm3"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(Golden, ShardsAreOneModel) {

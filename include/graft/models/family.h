@@ -26,7 +26,7 @@ struct Family {
 };
 
 // The growth table.
-#define GRAFT_FAMILIES(X) X(llama) X(mistral) X(ministral) X(qwen2) X(qwen3) X(gemma) X(gemma2) X(gemma3_text) X(phi3) X(gpt2) X(bert) X(roberta)
+#define GRAFT_FAMILIES(X) X(llama) X(mistral) X(ministral) X(qwen2) X(qwen3) X(gemma) X(gemma2) X(gemma3_text) X(phi3) X(gpt2) X(olmo2) X(smollm3) X(bert) X(roberta)
 
 #define GRAFT_DECLARE(name) extern const Family name##_family;
 GRAFT_FAMILIES(GRAFT_DECLARE)
