@@ -37,10 +37,10 @@ at::ScalarType export_dtype(const std::string& name, const ModelFiles& files) {
 }
 
 /// Runs of the names whose tensors fit in a shard.
-std::vector<Shard> plan_shards(const ModelFiles& files, const std::vector<std::string>& names, at::ScalarType dtype, int64_t limit) {
+std::vector<Shard> plan_shards(const ModelFiles& files, const Merger& merger, const std::vector<std::string>& names, at::ScalarType dtype, int64_t limit) {
   std::vector<Shard> shards(1);
   for (const auto& name : names) {
-    const auto shape = files.shape(name == "lm_head.weight" && !files.contains(name) ? "model.embed_tokens.weight" : name);
+    const auto shape = as_in_files(files.config(), name, at::empty(files.shape(merger.source_of(name)), at::TensorOptions(at::kMeta))).sizes().vec();
     int64_t bytes = static_cast<int64_t>(at::elementSize(dtype));
     for (const int64_t size : shape) bytes *= size;
     if (shards.back().bytes > 0 && shards.back().bytes + bytes > limit) shards.emplace_back();
@@ -66,7 +66,7 @@ Json merged_config(const Base& base, at::ScalarType dtype, bool untied, const Lo
   return config;
 }
 
-void write_weights(const fs::path& folder, Merger& merger, const std::vector<Shard>& shards, at::ScalarType dtype, MergeReport& report,
+void write_weights(const fs::path& folder, const Json& config, Merger& merger, const std::vector<Shard>& shards, at::ScalarType dtype, MergeReport& report,
                    const std::stop_token& stop) {
   Json map = Json::object();
   int64_t total = 0;
@@ -75,7 +75,7 @@ void write_weights(const fs::path& folder, Merger& merger, const std::vector<Sha
     SafetensorsWriter out(folder / name, shards[i].entries, {{"format", "pt"}});
     for (const auto& entry : shards[i].entries) {
       if (stop.stop_requested()) throw Stopped("stopped while exporting; nothing was written");
-      out.write(entry.name, bytes_of(merger.tensor(entry.name, dtype).contiguous()));
+      out.write(entry.name, bytes_of(as_in_files(config, entry.name, merger.tensor(entry.name, dtype)).contiguous()));
       map[entry.name] = name;
     }
     out.finish();
@@ -87,12 +87,12 @@ void write_weights(const fs::path& folder, Merger& merger, const std::vector<Sha
 }
 
 /// Codes and constants have sizes that only quantising tells: a file's tensors are held until it is full.
-void write_quantized_weights(const fs::path& folder, Merger& merger, const std::vector<std::string>& names, at::ScalarType dtype, int64_t limit, MergeReport& report,
+void write_quantized_weights(const fs::path& folder, const Json& config, Merger& merger, const std::vector<std::string>& names, at::ScalarType dtype, int64_t limit, MergeReport& report,
                              const std::stop_token& stop) {
   ShardedWriter out(folder, limit);
   for (const auto& name : names) {
     if (stop.stop_requested()) throw Stopped("stopped while exporting; nothing was written");
-    out.add(merger.scheme(name) ? file_tensors(name, merger.quantized(name), dtype) : TensorMap{{name, merger.tensor(name, dtype)}});
+    out.add(merger.scheme(name) ? file_tensors(name, merger.quantized(name), dtype) : TensorMap{{name, as_in_files(config, name, merger.tensor(name, dtype))}});
   }
   report.shards = out.finish();
 }
@@ -161,9 +161,9 @@ MergeReport export_merged(const Target& target, const fs::path& out, const Merge
       const auto first = std::find_if(names.begin(), names.end(), [&](const std::string& name) { return merger.scheme(name).has_value(); });
       require(first != names.end(), "quantization.skip_modules leaves nothing to quantise");
       config["quantization_config"] = quantization_config(*merger.scheme(*first), dtype, target.quantization.skip_modules);
-      write_quantized_weights(aside, merger, names, dtype, options.max_shard_bytes, report, stop);
+      write_quantized_weights(aside, config, merger, names, dtype, options.max_shard_bytes, report, stop);
     } else {
-      write_weights(aside, merger, plan_shards(*base.files, names, dtype, options.max_shard_bytes), dtype, report, stop);
+      write_weights(aside, config, merger, plan_shards(*base.files, merger, names, dtype, options.max_shard_bytes), dtype, report, stop);
     }
     write_text_files(aside, base, config);
     if (!merger.survived().empty()) write_file(aside / "merge_report.json", Json{{"update_left", merger.survived()}}.dump(2) + "\n");

@@ -29,6 +29,10 @@ Merger::Merger(const Target& target, const ModelFiles& files, MergeInto into) : 
 
 bool Merger::unties_head() const { return outline_->tied_head() && outline_->vocabulary_head()->adapter(adapter_); }
 
+std::string Merger::source_of(const std::string& name) const {
+  return name == "lm_head.weight" && tied() ? outline_->first_site(SiteKind::embedding)->path() + ".weight" : name;
+}
+
 std::optional<Scheme> Merger::scheme(const std::string& name) const {
   if (into_ != MergeInto::requantized || !is_weight(name) || files_.shape(name).size() != 2) return std::nullopt;
   if (target_.quantization.qat.format != "none") return scheme_for_qat(target_.quantization, module_of(name));
@@ -36,8 +40,7 @@ std::optional<Scheme> Merger::scheme(const std::string& name) const {
 }
 
 Merger::Sum Merger::sum(const std::string& name) {
-  const bool untied_copy = name == "lm_head.weight" && outline_->tied_head();
-  const std::string stored = untied_copy ? "model.embed_tokens.weight" : name;
+  const std::string stored = source_of(name);
   const Site* site = outline_->find_site(module_of(name));
   const bool is_bias = name.ends_with(".bias");
   const auto storage = site && is_weight(name) && site->weight() ? storage_of(files_, target_.quantization, module_of(stored)) : std::nullopt;

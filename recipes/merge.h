@@ -21,6 +21,8 @@ class Merger {
   /// The head's adapter sits on a weight that the embedding shares: the merged model stores both apart.
   bool unties_head() const;
   bool tied() const { return outline_->tied_head(); }
+  /// The tensor of the files whose base value `name` has: an untied head's is the embedding's.
+  std::string source_of(const std::string& name) const;
 
   /// Dense and rounded once. An Error if it is not finite or cannot be merged.
   Tensor tensor(const std::string& name, at::ScalarType dtype);

@@ -31,7 +31,7 @@ void quantize_model(const ModelFiles& files, const Base& base, const Quantizatio
       const Tensor x = files.read(name, stored);
       before += x.numel() * 2;
       const auto own = x.dim() == 2 && name.ends_with(".weight") ? scheme_for(options, module_of(name)) : std::nullopt;
-      TensorMap tensors{{name, x.to(dense.value_or(stored))}};
+      TensorMap tensors{{name, as_in_files(files.config(), name, x.to(dense.value_or(stored)))}};
       if (own) tensors = file_tensors(name, quantize(x.to(device), *own, name), at::kBFloat16), ++quantized;
       for (const auto& [part, value] : tensors) after += static_cast<int64_t>(value.nbytes());
       writer.add(tensors);

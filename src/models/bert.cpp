@@ -18,6 +18,6 @@ std::shared_ptr<Transformer> build(const Json& config, const Task& given, Tensor
 
 }  // namespace
 
-const Family bert_family = {"bert", "BertModel", build, "", false, "bert."};
+const Family bert_family = {.name = "bert", .architecture = "BertModel", .build = build, .optional_prefix = "bert."};
 
 }  // namespace graft

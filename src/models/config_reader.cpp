@@ -61,41 +61,32 @@ std::string ConfigReader::word(const std::string& key, const std::string& otherw
   return otherwise;
 }
 
+std::vector<std::string> ConfigReader::words(const std::string& key) {
+  const Json* value = take(key);
+  if (!value) return {};
+  if (value->is_array() && std::ranges::all_of(*value, [](const Json& word) { return word.is_string(); })) return value->get<std::vector<std::string>>();
+  errors_.add("{}: expected a list of words, got {}", key, to_line(*value));
+  return {};
+}
+
+std::vector<int64_t> ConfigReader::integers(const std::string& key) {
+  const Json* value = take(key);
+  if (!value) return {};
+  if (value->is_array() && std::ranges::all_of(*value, [](const Json& number) { return number.is_number_integer(); })) return value->get<std::vector<int64_t>>();
+  errors_.add("{}: expected a list of integers, got {}", key, to_line(*value));
+  return {};
+}
+
+const Json* ConfigReader::object(const std::string& key) {
+  const Json* value = take(key);
+  if (!value || value->is_object()) return value;
+  errors_.add("{}: expected a map, got {}", key, to_line(*value));
+  return nullptr;
+}
+
 void ConfigReader::expect(const std::string& key, const std::vector<Json>& allowed) {
   const Json* value = take(key);
   if (value && std::find(allowed.begin(), allowed.end(), *value) == allowed.end()) errors_.add("{}: {} is not supported", key, to_line(*value));
-}
-
-RopeSpec ConfigReader::rope(int64_t max_positions) {
-  RopeSpec spec;
-  spec.theta = real("rope_theta", 10000);
-  spec.original_max_position = max_positions;
-  const Json *old_form = take("rope_scaling"), *new_form = take("rope_parameters");
-  const Json* scaling = new_form ? new_form : old_form;
-  if (!scaling) return spec;
-  if (!scaling->is_object()) {
-    errors_.add("rope_scaling: expected a map, got {}", to_line(*scaling));
-    return spec;
-  }
-  const auto number = [&](const char* key, double otherwise) {
-    const auto it = scaling->find(key);
-    if (it == scaling->end() || it->is_null()) return otherwise;
-    if (!it->is_number()) errors_.add("rope_scaling.{}: expected a number, got {}", key, to_line(*it));
-    return it->is_number() ? it->get<double>() : otherwise;
-  };
-  const Json type = scaling->contains("rope_type") ? (*scaling)["rope_type"] : scaling->value("type", Json("default"));
-  spec.type = type.is_string() ? type.get<std::string>() : to_line(type);
-  spec.theta = number("rope_theta", spec.theta);
-  spec.factor = number("factor", 1);
-  spec.low_freq_factor = number("low_freq_factor", 1);
-  spec.high_freq_factor = number("high_freq_factor", 4);
-  spec.original_max_position = static_cast<int64_t>(number("original_max_position_embeddings", static_cast<double>(max_positions)));
-  if (spec.type != "default" && spec.type != "linear" && spec.type != "llama3")
-    errors_.add("rope_scaling: type '{}' is not supported (default, linear and llama3 are)", spec.type);
-  if (number("partial_rotary_factor", 1) != 1) errors_.add("rope_scaling: partial_rotary_factor is not supported");
-  if (!(spec.factor > 0) || !(spec.theta > 0) || spec.high_freq_factor <= spec.low_freq_factor)
-    errors_.add("rope_scaling: {} has values that make no sense", to_line(*scaling));
-  return spec;
 }
 
 void ConfigReader::finish(std::string_view family) {

@@ -12,7 +12,7 @@ EncoderShape bert_shape(ConfigReader& reader) {
   shape.positions = reader.integer("max_position_embeddings", 512);
   shape.types = reader.integer("type_vocab_size", 2);
   shape.norm_eps = reader.real("layer_norm_eps", 1e-12);
-  shape.activation = reader.word("hidden_act", "gelu", {"gelu", "gelu_new", "relu"});
+  shape.activation = *activation_named(reader.word("hidden_act", "gelu", {"gelu", "gelu_new", "relu"}));
   shape.hidden_dropout = reader.real("hidden_dropout_prob", 0.1);
   shape.attention_dropout = reader.real("attention_probs_dropout_prob", 0.1);
   reader.expect("position_embedding_type", {"absolute"});

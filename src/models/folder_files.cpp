@@ -40,7 +40,7 @@ class FolderFiles : public ModelFiles {
 std::unique_ptr<ModelFiles> open_folder_files(const std::string& folder) {
   std::unique_ptr<ModelFiles> files = std::make_unique<FolderFiles>(folder);
   if (files->config().contains("quantization_config")) files = open_quantized_files(std::move(files));
-  return open_renamed_files(std::move(files));
+  return open_transposed_files(open_renamed_files(std::move(files)));
 }
 
 std::unique_ptr<ModelFiles> open_model_files(const std::string& path) {

@@ -16,7 +16,7 @@ struct Row {
   size_t prompt;
   std::string adapter;
   int64_t slots = 0, prefix = 0;   // what the adapter puts in front
-  int64_t length = 0;              // with the slots
+  int64_t length = 0;              // of its text so far, with the slots
 };
 
 /// Rows of one adapter, in order.
@@ -29,7 +29,7 @@ std::vector<Row> rows_of(const Transformer& model, const std::vector<Prompt>& pr
   for (size_t p = 0; p < prompts.size(); ++p)
     for (const auto& adapter : prompts[p].adapters) {
       const VirtualTokens extra = model.virtual_tokens(adapter);
-      rows.push_back({p, adapter, extra.slots, extra.prefix, static_cast<int64_t>(prompts[p].ids.size()) + extra.slots});
+      rows.push_back({p, adapter, extra.slots, extra.prefix});
     }
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.adapter < b.adapter; });
   return rows;
@@ -44,10 +44,11 @@ std::vector<Run> runs_of(const std::vector<Row>& rows) {
   return runs;
 }
 
-Batch prompt_batch(const std::vector<Prompt>& prompts, const std::vector<Row>& rows, const Run& run, at::Device device) {
+/// texts: of each prompt, with what was said so far
+Batch text_batch(const std::vector<std::vector<int32_t>>& texts, const std::vector<Row>& rows, const Run& run, at::Device device) {
   HostBatch batch;
   batch.rows = run.rows;
-  const auto ids_of = [&](int64_t r) -> const std::vector<int32_t>& { return prompts[rows[static_cast<size_t>(run.begin + r)].prompt].ids; };
+  const auto ids_of = [&](int64_t r) -> const std::vector<int32_t>& { return texts[rows[static_cast<size_t>(run.begin + r)].prompt]; };
   for (int64_t r = 0; r < run.rows; ++r) batch.columns = std::max(batch.columns, static_cast<int64_t>(ids_of(r).size()));
   for (int64_t r = 0; r < run.rows; ++r) {
     const auto& ids = ids_of(r);
@@ -89,44 +90,61 @@ int64_t pick(const Tensor& logits, const GenerateOptions& options, int64_t row, 
   return ids[chosen].item<int64_t>();
 }
 
-/// What has been said so far.
-struct Answers {
-  explicit Answers(size_t count) : ids(count), next(count, 0), done(count, false) {}
-  std::vector<std::vector<int32_t>> ids;
-  std::vector<int64_t> next;   // each one's newest token
-  std::vector<bool> done;
-  bool all_done() const { return std::all_of(done.begin(), done.end(), [](bool d) { return d; }); }
+/// Rows that grow a token at a time over a cache.
+struct Decoding {
+  Transformer& model;
+  std::vector<Row> rows;
+  std::vector<Run> runs;
+  Batch batch;    // what the model has not seen yet
+  Cache cache;
+  Tensor last;    // where in `batch` each row's newest token lies
+
+  void begin(const std::vector<std::vector<int32_t>>& texts, int64_t new_tokens) {
+    std::vector<Batch> parts;
+    std::vector<int64_t> ends;
+    int64_t prefix = 0;
+    for (const Run& run : runs) parts.push_back(text_batch(texts, rows, run, model.device()));
+    for (Row& row : rows) {
+      row.length = static_cast<int64_t>(texts[row.prompt].size()) + row.slots;
+      ends.push_back(row.length - 1), prefix = std::max(prefix, row.prefix);
+    }
+    batch = whole(std::move(parts));
+    cache = model.new_cache(batch.ids.size(0), batch.ids.size(1) + prefix + new_tokens);
+    last = at::tensor(ends, at::kLong).to(model.device());
+  }
+  /// Each prompt's next token, -1 where it has ended; a row's position goes on all the same.
+  void append(const std::vector<int64_t>& tokens) {
+    std::vector<int64_t> ids, positions;
+    for (Row& row : rows) ids.push_back(tokens[row.prompt]), positions.push_back(row.prefix + row.length++);
+    const auto column = [&](const std::vector<int64_t>& values) { return at::tensor(values, at::kLong).unsqueeze(1).to(model.device()); };
+    const Tensor all = column(ids), where = column(positions);
+    std::vector<Batch> parts;
+    for (const auto& [begin, count] : runs) {
+      Batch part;
+      part.ids = all.narrow(0, begin, count).clamp_min(0), part.positions = where.narrow(0, begin, count);
+      part.segments = at::where(all.narrow(0, begin, count).lt(0), -1, at::zeros_like(part.ids));
+      part.adapter = rows[static_cast<size_t>(begin)].adapter;
+      parts.push_back(std::move(part));
+    }
+    batch = whole(std::move(parts));
+    last = at::zeros_like(last);
+  }
+  /// fp32 [rows, vocabulary] on the CPU.
+  Tensor logits() {
+    const Tensor hidden = model.hidden(batch, &cache);
+    return model.predict(hidden.index({at::arange(last.size(0), last.options()), last}), batch).to(at::kFloat).cpu();
+  }
+  bool holds() const {
+    return std::ranges::all_of(rows, [&](const Row& row) { return model.cache_holds(row.length - 1 + row.prefix, row.length + row.prefix); });
+  }
 };
 
-/// logits: [prompts, vocab] fp32, of the token number `n` behind each prompt.
-void say_next(Answers& answers, const Tensor& logits, const std::vector<Prompt>& prompts, const std::vector<int32_t>& stop_ids,
-              const GenerateOptions& options, int64_t n, const std::function<void(size_t, int32_t)>& on_token) {
-  for (size_t p = 0; p < prompts.size(); ++p) {
-    if (answers.done[p]) continue;
-    const auto row = static_cast<int64_t>(p);
-    const int64_t id = answers.next[p] = pick(logits[row], options, row, static_cast<int64_t>(prompts[p].ids.size()) + n);
-    answers.done[p] = std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end();
-    if (answers.done[p]) continue;
-    answers.ids[p].push_back(static_cast<int32_t>(id));
-    if (on_token) on_token(p, static_cast<int32_t>(id));
-  }
-}
-
-/// The rows' newest tokens as a batch, cut as the prompts were. positions: [rows, 1]
-Batch next_batch(const Answers& answers, const Tensor& positions, const std::vector<Row>& rows, const std::vector<Run>& runs) {
-  std::vector<int64_t> ids, segments;
-  for (const Row& row : rows) ids.push_back(answers.done[row.prompt] ? 0 : answers.next[row.prompt]), segments.push_back(answers.done[row.prompt] ? -1 : 0);
-  const auto column = [&](const std::vector<int64_t>& values) { return at::tensor(values, at::kLong).unsqueeze(1).to(positions.device()); };
-  const Tensor all_ids = column(ids), all_segments = column(segments);
-  std::vector<Batch> parts;
-  for (const auto& [begin, count] : runs) {
-    Batch part;
-    part.ids = all_ids.narrow(0, begin, count), part.segments = all_segments.narrow(0, begin, count);
-    part.positions = positions.narrow(0, begin, count);
-    part.adapter = rows[static_cast<size_t>(begin)].adapter;
-    parts.push_back(std::move(part));
-  }
-  return whole(std::move(parts));
+void check_positions(const Decoding& decoding, int64_t new_tokens) {
+  int64_t longest = 0;
+  for (const Row& row : decoding.rows) longest = std::max(longest, row.length + row.prefix);
+  require(!decoding.model.has_position_table() || longest + new_tokens <= decoding.model.max_positions() + 1,
+          "generate: {} tokens and max_new_tokens {} are more than the model's table of {} positions holds", longest, new_tokens,
+          decoding.model.max_positions());
 }
 
 }  // namespace
@@ -136,30 +154,33 @@ std::vector<std::vector<int32_t>> generate(Transformer& model, const std::vector
                                            std::stop_token stop) {
   at::NoGradGuard no_grad;
   if (prompts.empty()) return {};
-  for (const auto& prompt : prompts) require(!prompt.ids.empty() && !prompt.adapters.empty(), "generate: an empty prompt, or one that asks no one");
-  const std::vector<Row> rows = rows_of(model, prompts);
-  const std::vector<Run> runs = runs_of(rows);
-  std::vector<Batch> parts;
-  std::vector<int64_t> lengths, ahead;   // in the batch; in positions, a prefix counted
-  for (const Run& run : runs) parts.push_back(prompt_batch(prompts, rows, run, model.device()));
-  for (const Row& row : rows) lengths.push_back(row.length), ahead.push_back(row.length + row.prefix);
-  Batch batch = whole(std::move(parts));
-  const auto count = static_cast<int64_t>(rows.size());
-  const auto longest_prefix = std::max_element(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.prefix < b.prefix; })->prefix;
-  Cache cache = model.new_cache(count, batch.ids.size(1) + longest_prefix + options.max_new_tokens);
-  const Tensor position = at::tensor(ahead, at::kLong).unsqueeze(1).to(model.device()), row = at::arange(count, position.options());
-  Tensor last = at::tensor(lengths, at::kLong).to(model.device()) - 1;   // where each row's newest hidden state lies
-  Answers answers(prompts.size());
+  std::vector<std::vector<int32_t>> out(prompts.size()), texts;
+  for (const auto& prompt : prompts) {
+    require(!prompt.ids.empty() && !prompt.adapters.empty(), "generate: an empty prompt, or one that asks no one");
+    texts.push_back(prompt.ids);
+  }
+  Decoding decoding{.model = model, .rows = rows_of(model, prompts), .runs = {}, .batch = {}, .cache = {}, .last = {}};
+  decoding.runs = runs_of(decoding.rows);
+  decoding.begin(texts, options.max_new_tokens);
+  check_positions(decoding, options.max_new_tokens);
+  std::vector<int64_t> next(prompts.size(), 0);   // -1: the prompt's answer has ended
   for (int64_t n = 0; n < options.max_new_tokens; ++n) {
     if (stop.stop_requested()) throw Stopped("stopped while generating");
-    const Tensor ends = model.hidden(batch, &cache).index({row, last});
-    const Tensor logits = averaged(model.predict(ends, batch).to(at::kFloat).cpu(), rows, static_cast<int64_t>(prompts.size()));
-    say_next(answers, logits, prompts, stop_ids, options, n, on_token);
-    if (answers.all_done()) break;
-    batch = next_batch(answers, position + n, rows, runs);
-    last = at::zeros_like(row);
+    const Tensor logits = averaged(decoding.logits(), decoding.rows, std::ssize(prompts));
+    for (size_t p = 0; p < prompts.size(); ++p) {
+      if (next[p] < 0) continue;
+      const auto row = static_cast<int64_t>(p);
+      next[p] = pick(logits[row], options, row, std::ssize(prompts[p].ids) + n);
+      if (std::ranges::find(stop_ids, next[p]) != stop_ids.end()) next[p] = -1;
+      if (next[p] < 0) continue;
+      out[p].push_back(static_cast<int32_t>(next[p])), texts[p].push_back(out[p].back());
+      if (on_token) on_token(p, out[p].back());
+    }
+    if (std::ranges::all_of(next, [](int64_t token) { return token < 0; })) break;
+    decoding.append(next);
+    if (!decoding.holds()) decoding.begin(texts, options.max_new_tokens - n);   // rotary frequencies depend on the length: the keys are made again
   }
-  return std::move(answers.ids);
+  return out;
 }
 
 std::vector<std::vector<int32_t>> generate(Transformer& model, const std::string& adapter, const std::vector<std::vector<int32_t>>& prompts,

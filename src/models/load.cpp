@@ -98,7 +98,7 @@ class RandomSource : public TensorSource {
  private:
   Tensor values(const std::string& name, at::IntArrayRef shape) {
     const auto options = at::TensorOptions(at::kFloat).device(options_.device);
-    if (name.ends_with("norm.weight") || name.ends_with("Norm.weight")) return at::ones(shape, options);
+    if (shape.size() == 1 && name.ends_with(".weight")) return at::ones(shape, options);   // a norm's
     return at::empty(shape, options).normal_(0, 0.02, generator_);
   }
   LoadOptions options_;

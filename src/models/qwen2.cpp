@@ -10,8 +10,7 @@ std::shared_ptr<Transformer> build(const Json& config, const Task& task, TensorS
   ConfigReader reader(config);
   DecoderShape shape = llama_shape(reader);
   shape.qkv_bias = true;
-  refuse_sliding_window(reader);
-  expect_full_attention(reader, shape.layers);
+  read_qwen_windows(reader, shape);
   reader.finish("qwen2");
   return std::make_shared<Decoder>(shape, decoder_task(task), source);
 }

@@ -7,12 +7,10 @@ namespace {
 
 std::shared_ptr<Transformer> build(const Json& config, const Task& task, TensorSource& source) {
   ConfigReader reader(config);
-  DecoderShape shape = llama_shape(reader);
-  if (!config.contains("head_dim") || config["head_dim"].is_null()) shape.head_dim = 128;   // the family's default, not hidden / heads
-  shape.qk_norm = true;
+  DecoderShape shape = llama_shape(reader, {.head_dim = 128});
+  shape.qk_norm = QkNorm::head;
   shape.qkv_bias = shape.output_bias = reader.boolean("attention_bias", false);
-  refuse_sliding_window(reader);
-  expect_full_attention(reader, shape.layers);
+  read_qwen_windows(reader, shape);
   reader.finish("qwen3");
   return std::make_shared<Decoder>(shape, decoder_task(task), source);
 }

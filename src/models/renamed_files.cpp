@@ -1,5 +1,6 @@
-// Encoders' files under the names that their models have with a head, whoever wrote them: a model saved without a head leaves the prefix
-// out ("encoder.layer.0..."), and files converted from TensorFlow call a norm's weight and bias gamma and beta.
+// Files under the names that their models have with a head, whoever wrote them: a model saved without a head leaves the prefix out
+// ("encoder.layer.0...", "h.0..."), files converted from TensorFlow call a norm's weight and bias gamma and beta, and GPT-2's hold causal masks.
+#include <algorithm>
 #include <map>
 
 #include "forwarding_files.h"
@@ -8,6 +9,8 @@
 namespace graft {
 namespace {
 
+constexpr std::string_view roots[] = {"embeddings.", "encoder.", "pooler.", "wte.", "wpe.", "h.", "ln_f."};
+
 void replace_end(std::string& name, std::string_view end, std::string_view with) {
   if (name.ends_with(end)) name.replace(name.size() - end.size(), end.size(), with);
 }
@@ -15,14 +18,17 @@ void replace_end(std::string& name, std::string_view end, std::string_view with)
 std::string renamed(std::string name, std::string_view prefix) {
   replace_end(name, "LayerNorm.gamma", "LayerNorm.weight");
   replace_end(name, "LayerNorm.beta", "LayerNorm.bias");
-  const bool of_base = name.starts_with("embeddings.") || name.starts_with("encoder.") || name.starts_with("pooler.");
+  const bool of_base = std::ranges::any_of(roots, [&](std::string_view root) { return name.starts_with(root); });
   return of_base ? std::string(prefix) + name : name;
 }
+
+bool is_mask(std::string_view name) { return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias"); }
 
 class RenamedFiles : public ForwardingFiles {
  public:
   RenamedFiles(std::unique_ptr<ModelFiles> files, std::string_view prefix) : ForwardingFiles(std::move(files)) {
     for (const auto& name : files_->tensor_names()) {
+      if (is_mask(name)) continue;
       names_.push_back(renamed(name, prefix));
       in_file_.emplace(names_.back(), name);
     }

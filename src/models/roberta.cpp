@@ -20,6 +20,6 @@ std::shared_ptr<Transformer> build(const Json& config, const Task& given, Tensor
 
 }  // namespace
 
-const Family roberta_family = {"roberta", "RobertaModel", build, "", false, "roberta."};
+const Family roberta_family = {.name = "roberta", .architecture = "RobertaModel", .build = build, .optional_prefix = "roberta."};
 
 }  // namespace graft

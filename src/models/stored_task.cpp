@@ -46,7 +46,7 @@ Task stored_task(const Json& config) {
 Json with_stored_task(Json config, const Task& task) {
   if (task.kind == TaskKind::causal_lm) return config;
   std::string name(family_of(config).architecture);
-  for (const std::string_view end : {"ForCausalLM", "Model"})
+  for (const std::string_view end : {"ForCausalLM", "LMHeadModel", "Model"})
     if (name.ends_with(end)) name.resize(name.size() - end.size());
   name += task.kind == TaskKind::token_classification ? "ForTokenClassification" : "ForSequenceClassification";
   config["architectures"] = {name};

@@ -87,6 +87,13 @@ Batch mixed(std::vector<Batch> parts) {
   return whole;
 }
 
+Tensor text_lengths(const Tensor& segments, const Tensor& positions) {
+  const Tensor row = at::arange(segments.size(0), segments.options()).unsqueeze(1);
+  const Tensor text = std::get<1>(at::_unique(segments * segments.size(0) + row, /*sorted=*/true, /*return_inverse=*/true)).flatten();
+  const Tensor last = at::zeros_like(text).scatter_reduce(0, text, positions.flatten(), "amax");
+  return last.index_select(0, text).view(positions.sizes()) + 1;
+}
+
 Batch tokens_of(const Batch& batch, const Tensor& indices) {
   check(!batch.parts, "tokens of a mixed batch: take its parts one by one");
   const auto pick = [&](const Tensor& x) { return x.defined() ? x.flatten().index_select(0, indices).unsqueeze(1) : Tensor(); };

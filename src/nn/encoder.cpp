@@ -42,7 +42,7 @@ Cache Encoder::new_cache(int64_t, int64_t) const { fail("{} is an encoder: it se
 std::string Encoder::describe() const {
   const EncoderShape& s = shape_;
   return fmt::format("{} encoder layers of {} (feed-forward {}, {}), {} heads, vocabulary {}, {} positions{}", s.layers, s.hidden_size, s.intermediate_size,
-                     s.activation, s.heads, s.vocab_size, max_positions(), task_.kind == TaskKind::causal_lm ? "" : fmt::format(", {} head of {}", name_of(task_.kind), task_.outputs()));
+                     name_of(s.activation), s.heads, s.vocab_size, max_positions(), task_.kind == TaskKind::causal_lm ? "" : fmt::format(", {} head of {}", name_of(task_.kind), task_.outputs()));
 }
 
 }  // namespace graft

@@ -4,14 +4,6 @@
 #include "graft/nn/encoder.h"
 
 namespace graft {
-namespace {
-
-Tensor activated(const Tensor& x, const std::string& name) {
-  if (name == "relu") return at::relu(x);
-  return at::gelu(x, name == "gelu_new" ? "tanh" : "none");
-}
-
-}  // namespace
 
 EncoderEmbeddings::EncoderEmbeddings(TensorSource& source, const EncoderShape& shape)
     : first_position_(shape.first_position), dropout_(shape.path + ".embeddings.dropout", shape.hidden_dropout) {
@@ -47,7 +39,7 @@ Tensor EncoderAttention::forward(const Tensor& x, const Batch& batch) const {
   if (const Tensor prefix = prefix_->forward(batch, k.scalar_type()); prefix.defined())
     k = at::cat({prefix.select(2, 0), k}, 1), v = at::cat({prefix.select(2, 1), v}, 1);
   if (!dropout_.active(batch)) return attention(q, k, v, batch.mask);
-  return attention_text(q, k, v, batch.mask.allowed, [&](const Tensor& weights) { return dropout_.of_attention(weights, batch); });
+  return attention_text(q, k, v, batch.mask, {}, [&](const Tensor& weights) { return dropout_.of_attention(weights, batch); });
 }
 
 EncoderOutput::EncoderOutput(TensorSource& source, const std::string& path, int64_t in, Role role, SiteKind kind, const EncoderShape& shape)

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "graft/ops/norm.h"
-
 namespace graft {
 namespace {
 
@@ -34,20 +32,14 @@ Tensor Linear::apply(const Tensor& x, const WeightAndBias& values) const {
   return at::linear(x, values.weight.to(x.scalar_type()), values.bias.defined() ? std::optional(values.bias.to(x.scalar_type())) : std::nullopt);
 }
 
-Embedding::Embedding(TensorSource& source, const std::string& path, int64_t count, int64_t dim, Role role) : Site(path, SiteKind::embedding, role) {
+Embedding::Embedding(TensorSource& source, const std::string& path, int64_t count, int64_t dim, Role role, double scale) : Site(path, SiteKind::embedding, role) {
   weight_ = register_module("weight", source.take_weight(path + ".weight", {count, dim}));
+  scale_ = at::scalar_tensor(scale, weight_->dtype()).item<double>();   // rounded as transformers does it
 }
 
 Tensor Embedding::apply(const Tensor& ids, const WeightAndBias& values) const {
-  return at::embedding(values.weight, ids.clamp_min(0)).to(weight_->dtype());
+  return scaled(at::embedding(values.weight, ids.clamp_min(0)).to(weight_->dtype()));
 }
-
-RmsNorm::RmsNorm(TensorSource& source, const std::string& path, int64_t dim, double eps) : Site(path, SiteKind::norm), eps_(eps) {
-  weight_ = register_buffer("weight", source.take(path + ".weight", {dim}));
-}
-
-Tensor RmsNorm::frozen(const Tensor& x) const { return rms_norm(x, weight_, eps_); }
-Tensor RmsNorm::apply(const Tensor& x, const WeightAndBias& values) const { return rms_norm_text(x, values.weight.to(x.scalar_type()), eps_); }
 
 Tensor KeyValueSeat::forward(const Batch& batch, at::ScalarType dtype) const {
   std::vector<Tensor> parts;

@@ -16,7 +16,7 @@ Site* Transformer::first_site(SiteKind kind) const {
 
 const Weight* Transformer::frozen_head(const std::string& adapter) {
   const Linear* head = vocabulary_head();
-  if (!head || head->adapter(adapter)) return nullptr;
+  if (!head || !predicts_by_product() || head->adapter(adapter)) return nullptr;
   const Site* words = first_site(SiteKind::embedding);
   return tied_head() && words->adapter(adapter) ? nullptr : head->weight();
 }

@@ -6,12 +6,29 @@
 #include <limits>
 
 namespace graft {
+namespace {
 
-Tensor visible(const Tensor& query_segments, const Tensor& query_positions, const Tensor& key_segments, const Tensor& key_positions) {
+Tensor repeated(const Tensor& heads, int64_t groups) { return groups > 1 ? heads.repeat_interleave(groups, 1) : heads; }
+
+Tensor joined(const Tensor& out) { return out.transpose(1, 2).reshape({out.size(0), out.size(2), out.size(1) * out.size(3)}); }
+
+Tensor allowed_by(const AttentionMask& mask, const Tensor& scores) {
+  if (mask.allowed.defined() || !mask.causal) return mask.allowed;
+  return at::ones({scores.size(2), scores.size(3)}, scores.options().dtype(at::kBool)).tril();
+}
+
+}  // namespace
+
+Tensor visible(const Tensor& query_segments, const Tensor& query_positions, const Tensor& key_segments,
+               const Tensor& key_positions, int64_t window) {
+  const Tensor queries = query_positions.unsqueeze(2), keys = key_positions.unsqueeze(1);
   const Tensor same = query_segments.unsqueeze(2).eq(key_segments.unsqueeze(1));
-  const Tensor before = key_positions.unsqueeze(1).le(query_positions.unsqueeze(2));
+  Tensor before = keys.le(queries), prefix = key_segments.eq(everyone).unsqueeze(1);
+  if (window > 0) {
+    const Tensor near = keys.gt(queries - window);
+    before = before.logical_and(near), prefix = prefix.logical_and(near);
+  }
   const Tensor padding = query_segments.lt(0).unsqueeze(2);  // a padding query sees all padding, whatever its position
-  const Tensor prefix = key_segments.eq(everyone).unsqueeze(1);
   return same.logical_and(before.logical_or(padding)).logical_or(prefix).unsqueeze(1);
 }
 
@@ -20,26 +37,28 @@ Tensor visible_both_ways(const Tensor& query_segments, const Tensor& key_segment
   return same.logical_or(key_segments.eq(everyone).unsqueeze(1)).unsqueeze(1);
 }
 
-Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask) {
-  const Tensor queries = q.transpose(1, 2);
-  Tensor keys = k.transpose(1, 2), values = v.transpose(1, 2);
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule) {
+  if (rule.cap > 0) return attention_text(q, k, v, mask, rule);  // SDPA has no cap
   const int64_t groups = q.size(2) / k.size(2);
-  const bool grouped = groups > 1 && q.device().is_cuda();
-  if (groups > 1 && !grouped) {  // the CPU kernel takes equal heads only
-    keys = keys.repeat_interleave(groups, 1);
-    values = values.repeat_interleave(groups, 1);
-  }
+  const bool grouped = groups > 1 && q.device().is_cuda();  // the CPU kernel takes equal heads only
+  const Tensor keys = grouped ? k.transpose(1, 2) : repeated(k.transpose(1, 2), groups);
+  const Tensor values = grouped ? v.transpose(1, 2) : repeated(v.transpose(1, 2), groups);
   const std::optional<Tensor> allowed = mask.allowed.defined() ? std::optional<Tensor>(mask.allowed) : std::nullopt;
-  const Tensor out = at::scaled_dot_product_attention(queries, keys, values, allowed, 0.0, mask.causal && !allowed, std::nullopt, grouped);
-  return out.transpose(1, 2).reshape({q.size(0), q.size(1), q.size(2) * q.size(3)});
+  return joined(at::scaled_dot_product_attention(q.transpose(1, 2), keys, values, allowed, 0.0, mask.causal && !allowed,
+                                                 rule.scale, grouped));
 }
 
-Tensor attention_text(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& allowed, const std::function<Tensor(const Tensor&)>& on_weights) {
-  const double scale = 1 / std::sqrt(static_cast<double>(q.size(3)));
-  const Tensor scores = at::matmul(q.transpose(1, 2) * scale, k.permute({0, 2, 3, 1}));   // [batch, heads, queries, keys]
-  const Tensor weights = at::softmax(scores.masked_fill(allowed.logical_not(), -std::numeric_limits<double>::infinity()), -1);
-  const Tensor out = at::matmul(on_weights(weights), v.transpose(1, 2));
-  return out.transpose(1, 2).reshape({q.size(0), q.size(1), q.size(2) * q.size(3)});
+Tensor attention_text(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule,
+                      const std::function<Tensor(const Tensor&)>& on_weights) {
+  const int64_t groups = q.size(2) / k.size(2);
+  const double scale = rule.scale.value_or(1 / std::sqrt(static_cast<double>(q.size(3))));
+  Tensor scores = at::matmul(q.transpose(1, 2) * scale,
+                             repeated(k.transpose(1, 2), groups).transpose(2, 3));  // [batch, heads, queries, keys]
+  if (rule.cap > 0) scores = at::tanh(scores / rule.cap) * rule.cap;
+  if (const Tensor allowed = allowed_by(mask, scores); allowed.defined())
+    scores = scores.masked_fill(allowed.logical_not(), -std::numeric_limits<double>::infinity());
+  const Tensor weights = at::softmax(scores, -1);
+  return joined(at::matmul(on_weights ? on_weights(weights) : weights, repeated(v.transpose(1, 2), groups)));
 }
 
 }  // namespace graft

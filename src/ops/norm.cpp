@@ -42,7 +42,8 @@ Tensor rms_norm_text(const Tensor& x, const Tensor& weight, double eps) {
   const at::ScalarType wide = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const Tensor wide_x = x.to(wide);
   const Tensor normed = wide_x * at::rsqrt(wide_x.square().mean(-1, /*keepdim=*/true) + eps);
-  return normed.to(x.scalar_type()) * weight;
+  const bool wider = at::elementSize(weight.scalar_type()) > at::elementSize(x.scalar_type());
+  return wider ? (normed * weight).to(x.scalar_type()) : normed.to(x.scalar_type()) * weight;
 }
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {

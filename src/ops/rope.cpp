@@ -2,9 +2,6 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <cmath>
-#include <numbers>
-
 #include "graft/ops/launch.h"
 
 namespace graft {
@@ -35,31 +32,13 @@ class Rotate : public torch::autograd::Function<Rotate> {
   }
 };
 
-/// Llama 3.1's rule: long waves are slowed by `factor`, short ones kept, those between are blended.
-double llama3_frequency(const RopeSpec& spec, double frequency) {
-  const double wavelength = 2 * std::numbers::pi / frequency, original = static_cast<double>(spec.original_max_position);
-  if (wavelength > original / spec.low_freq_factor) return frequency / spec.factor;
-  if (wavelength < original / spec.high_freq_factor) return frequency;
-  const double smooth = (original / wavelength - spec.low_freq_factor) / (spec.high_freq_factor - spec.low_freq_factor);
-  return (1 - smooth) * frequency / spec.factor + smooth * frequency;
-}
-
 }  // namespace
 
-Tensor rope_frequencies(const RopeSpec& spec, int64_t head_dim) {
-  Tensor frequencies = at::empty({head_dim / 2}, at::kFloat);
-  for (int64_t i = 0; i < head_dim / 2; ++i) {
-    double frequency = 1.0 / std::pow(spec.theta, 2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
-    if (spec.type == "linear") frequency /= spec.factor;
-    if (spec.type == "llama3") frequency = llama3_frequency(spec, frequency);
-    frequencies.mutable_data_ptr<float>()[i] = static_cast<float>(frequency);
-  }
-  return frequencies;
-}
-
-Rotation rotation_at(const Tensor& positions, const Tensor& frequencies) {
+Rotation rotation_at(const Tensor& positions, const Tensor& frequencies, double attention_factor) {
   const Tensor angles = positions.to(at::kFloat).unsqueeze(-1) * frequencies;  // [batch, time, half]
-  return {angles.cos().contiguous(), angles.sin().contiguous()};
+  Rotation rotation{angles.cos().contiguous(), angles.sin().contiguous()};
+  if (attention_factor != 1) rotation.cosine.mul_(attention_factor), rotation.sine.mul_(attention_factor);
+  return rotation;
 }
 
 Tensor rotate_text(const Tensor& x, const Rotation& rotation) {
@@ -69,6 +48,9 @@ Tensor rotate_text(const Tensor& x, const Rotation& rotation) {
 }
 
 Tensor rotate(const Tensor& x, const Rotation& rotation) {
+  if (!rotation.cosine.defined()) return x;
+  if (const int64_t width = 2 * rotation.cosine.size(-1); width < x.size(-1))
+    return at::cat({rotate(x.narrow(-1, 0, width), rotation), x.narrow(-1, width, x.size(-1) - width)}, -1);
   if (has_cpu_kernel(x)) return Rotate::apply(x, rotation.cosine, rotation.sine);
   return rotate_text(x, rotation);
 }

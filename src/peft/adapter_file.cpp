@@ -30,9 +30,9 @@ const std::set<std::string> ignorable = {
     "lora_ga_config", "layers_pattern", "qalora_group_size", "arrow_config", "kasa_config", "monteclora_config", "velora_config", "bias",
     "init_ia3_weights", "init_weights", "token_dim", "num_layers", "num_attention_heads", "num_transformer_submodules", "encoder_hidden_size",
     "encoder_num_layers", "encoder_dropout", "encoder_reparameterization_type", "prompt_tuning_init", "prompt_tuning_init_text",
-    "tokenizer_name_or_path", "tokenizer_kwargs", "prefix_projection"};
+    "tokenizer_name_or_path", "tokenizer_kwargs", "prefix_projection", "fan_in_fan_out" /* of the base: the model knows */};
 // Fields that must mean nothing without a warning: every writer has them.
-const std::set<std::string> expected_empty = {"fan_in_fan_out", "lora_bias", "use_qalora", "trainable_token_indices"};
+const std::set<std::string> expected_empty = {"lora_bias", "use_qalora", "trainable_token_indices"};
 
 bool is_nothing(const Json& value) {
   return value.is_null() || (value.is_boolean() && !value.get<bool>()) || (value.is_structured() && value.empty()) ||
@@ -111,6 +111,7 @@ Json config_of(const Transformer& model, const std::string& name, const AdapterO
     return config;
   }
   add_modules(config, model, name, options);
+  if (config.contains("fan_in_fan_out")) config["fan_in_fan_out"] = model.fan_in_fan_out();
   const TaskKind kind = model.task().kind;
   config["task_type"] = kind == TaskKind::causal_lm ? "CAUSAL_LM" : kind == TaskKind::token_classification ? "TOKEN_CLS" : "SEQ_CLS";
   for (const char* key : {"auto_mapping", "revision"}) config[key] = nullptr;

@@ -33,7 +33,11 @@ class Ia3Adapter : public Adapter {
 class Ia3Method : public Method {
  public:
   explicit Ia3Method(const Ia3Options& options) : options_(options) {}
-  bool usual(const Site& site) const override { return site.role() == Role::key || site.role() == Role::value || site.role() == Role::mlp_output; }
+  /// PEFT's places; where keys and values come of a fused matrix, that.
+  bool usual(const Site& site) const override {
+    const Role role = site.role();
+    return role == Role::key || role == Role::value || role == Role::query_key_value || role == Role::mlp_output;
+  }
   bool adapts(const Site& site) const override { return site.kind() == SiteKind::linear; }
   std::shared_ptr<Adapter> make(const Site& site, const GraftSetting&) override { return std::make_shared<Ia3Adapter>(site, scales_input(site)); }
 

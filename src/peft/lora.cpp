@@ -24,13 +24,13 @@ struct Factor : torch::nn::Module {
 /// A factor a column for each id: y = E[id] + s * B A[id].
 class EmbeddingLora : public Adapter {
  public:
-  EmbeddingLora(const Site& site, int64_t rank, double scale) : scale_(scale) {
+  EmbeddingLora(const Site& site, int64_t rank, double scale) : scale_(scale), output_scale_(site.output_scale()) {
     a_ = register_parameter("lora_embedding_A", at::zeros({rank, site.weight()->out_features()}, adapter_options(site)));
     b_ = register_parameter("lora_embedding_B", at::zeros({site.weight()->in_features(), rank}, adapter_options(site)));
   }
   Tensor forward(const Tensor& ids, const Frozen& base, const Batch&) override {
     const Tensor rows = base(ids), narrow = at::embedding(a_.t(), ids.clamp_min(0));   // [.., rank]
-    return rows + at::linear(narrow.to(rows.scalar_type()), b_.to(rows.scalar_type())) * scale_;
+    return rows + at::linear(narrow.to(rows.scalar_type()), b_.to(rows.scalar_type())) * (scale_ * output_scale_);
   }
   std::optional<WeightAndBias> merged(const WeightAndBias& base) const override {
     at::NoGradGuard no_grad;
@@ -43,7 +43,7 @@ class EmbeddingLora : public Adapter {
 
  private:
   Tensor a_, b_;   // fp32 [rank, vocabulary], [dim, rank]
-  double scale_;
+  double scale_, output_scale_;
 };
 
 class LoraMethod : public LowRankMethod {

@@ -96,7 +96,7 @@ class PromptTuning : public PromptMethod {
     const int64_t length = options_.num_virtual_tokens, dim = site.weight()->in_features();
     if (!setting.fresh || site.device().is_meta()) return at::zeros({length, dim});
     if (options_.init == "random") return uniform_values({length, dim}, 0.5, setting.seed, "prompt.random");
-    const auto rows = [&](const std::vector<int64_t>& ids) { return site.weight()->rows(at::tensor(ids, at::TensorOptions(at::kLong).device(site.device()))).to(at::kFloat); };
+    const auto rows = [&](const std::vector<int64_t>& ids) { return site.frozen(at::tensor(ids, at::TensorOptions(at::kLong).device(site.device()))).to(at::kFloat); };
     Tensor vectors = rows(sampled_ids(length, site.weight()->out_features(), setting.seed));
     if (options_.init == "text") return rows(text_ids(setting, length));
     if (options_.init == "labels") put_labels(vectors, setting, rows);

@@ -22,8 +22,18 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "oracle"))
 from reference import LINEARS, load_model, to_float64, write_json  # noqa: E402
 from peft import LoraConfig, PeftModel, get_peft_model  # noqa: E402
+import transformers  # noqa: E402
 from transformers import (LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config,  # noqa: E402
                           Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM)
+
+
+def classes(name):
+    return getattr(transformers, name + "Config"), getattr(transformers, name + "ForCausalLM")
+
+
+def without(settings, key):
+    return {name: value for name, value in settings.items() if name != key}
+
 
 SHAPE = dict(vocab_size=97, hidden_size=48, intermediate_size=40, num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2,
              max_position_embeddings=256, rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2, pad_token_id=None)
@@ -31,6 +41,14 @@ ROPE = {"rope_type": "default", "rope_theta": 10000.0}
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
           "original_max_position_embeddings": 48}
 LINEAR = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}
+YARN = {"rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 2.0}
+DYNAMIC = {"rope_type": "dynamic", "rope_theta": 1000.0, "factor": 2.0}
+LONGROPE = {"rope_type": "longrope", "rope_theta": 1000.0, "short_factor": [1.0, 1.1, 1.3], "long_factor": [1.0, 2.0, 5.0],
+            "original_max_position_embeddings": 16, "partial_rotary_factor": 0.75}
+# Two bases: of the layers that see a window, and of those that see all.
+BOTH = {"sliding_attention": {"rope_type": "default", "rope_theta": 100.0}, "full_attention": LINEAR}
+SMALL = dict(vocab_size=33, hidden_size=24, intermediate_size=20, head_dim=8)
+UNTIED, GEMMA = dict(SMALL, tie_word_embeddings=False), dict(SMALL, tie_word_embeddings=True)
 
 # name: (config class, model class, spelling of config.json, sequence length, changes to SHAPE)
 CASES = {
@@ -42,43 +60,72 @@ CASES = {
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, 4, 16, dict(tie_word_embeddings=True, rms_norm_eps=1e-6)),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM, 5, 16, dict(tie_word_embeddings=False, head_dim=16, rms_norm_eps=1e-6)),
     "mistral": (MistralConfig, MistralForCausalLM, 5, 16, dict(tie_word_embeddings=False, sliding_window=None)),
+    "mistral_window": (MistralConfig, MistralForCausalLM, 5, 24, dict(UNTIED, sliding_window=5)),
+    "ministral": (*classes("Ministral"), 5, 24, dict(UNTIED, sliding_window=5, layer_types=["sliding_attention", "full_attention"])),
+    "qwen2_window": (Qwen2Config, Qwen2ForCausalLM, 4, 24, dict(without(UNTIED, "head_dim"), use_sliding_window=True, sliding_window=5,
+                                                                max_window_layers=1)),
+    "gemma": (*classes("Gemma"), 5, 12, GEMMA),
+    "gemma2": (*classes("Gemma2"), 4, 24, dict(GEMMA, sliding_window=6, query_pre_attn_scalar=12, attn_logit_softcapping=2.0,
+                                              final_logit_softcapping=3.0)),
+    "gemma3_text": (transformers.Gemma3TextConfig, transformers.Gemma3ForCausalLM, 5, 24,
+                    dict(GEMMA, num_hidden_layers=3, layer_types=["sliding_attention", "sliding_attention", "full_attention"],
+                         sliding_window=6, query_pre_attn_scalar=12, rope_parameters=BOTH)),
+    "phi3": (*classes("Phi3"), 4, 16, dict(without(UNTIED, "head_dim"), num_attention_heads=3, num_key_value_heads=1, sliding_window=6, pad_token_id=0,
+                                           original_max_position_embeddings=256)),
+    "phi3_longrope": (*classes("Phi3"), 5, 24, dict(without(UNTIED, "head_dim"), num_attention_heads=3, num_key_value_heads=1, pad_token_id=0,
+                                                    max_position_embeddings=64, original_max_position_embeddings=16,
+                                                    rope_parameters=LONGROPE)),
+    "gpt2": (transformers.GPT2Config, transformers.GPT2LMHeadModel, 5, 24,
+             dict(vocab_size=33, n_embd=24, n_layer=2, n_head=3, n_inner=20, n_positions=32, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0)),
+    "olmo2": (*classes("Olmo2"), 5, 16, without(UNTIED, "head_dim")),
+    "smollm3": (*classes("SmolLM3"), 4, 16, dict(without(GEMMA, "head_dim"), pad_token_id=0, no_rope_layers=[1, 0])),
+    "llama_yarn": (LlamaConfig, LlamaForCausalLM, 4, 40, dict(UNTIED, max_position_embeddings=64, rope_parameters=YARN)),
+    "llama_dynamic": (LlamaConfig, LlamaForCausalLM, 4, 24, dict(UNTIED, max_position_embeddings=16, rope_parameters=DYNAMIC)),
 }
+OWN_LAYERS = ("ministral", "gemma3_text")   # no default of their config's gives these layers
 
 
 def randomise(model, generator):
     """Weights large enough that every part matters: attention is not uniform, norms are not one, biases are not zero."""
     for name, parameter in model.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)
-        if name.endswith("norm.weight"):
-            parameter.data = 1 + 0.1 * noise
+        if parameter.dim() == 1 and name.endswith(".weight"):
+            parameter.data = float(not model.config.model_type.startswith("gemma")) + 0.1 * noise   # Gemma's stand for 1 + w
         elif name.endswith(".bias"):
             parameter.data = 0.1 * noise
-        elif "embed_tokens" in name or "lm_head" in name:
+        elif any(part in name for part in ("embed_tokens", "lm_head", "wte", "wpe")):
             parameter.data = 0.15 * noise
         else:
             parameter.data = 0.8 * noise / parameter.shape[1] ** 0.5
     model.tie_weights()
 
 
-def version_4(config):
+def version_4(name, config):
     """The same config as transformers 4 spells it: linear scaling even with the older key `type`, and Qwen's sliding_window set
     though it is not used."""
-    config = {key: value for key, value in config.items() if key not in ("layer_types", "pad_token_id")}
-    rope = config.pop("rope_parameters")
-    config["rope_theta"] = rope.pop("rope_theta")
+    left = () if name in OWN_LAYERS else ("layer_types",)
+    config = {key: value for key, value in config.items() if key not in left and not (key == "pad_token_id" and value is None)}
+    rope = config.pop("rope_parameters", {"rope_theta": None})
+    if "full_attention" in rope:
+        config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = rope["full_attention"]
+    if "partial_rotary_factor" in rope:
+        config["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
+    if (theta := rope.pop("rope_theta")) is not None:
+        config["rope_theta"] = theta
     kind = rope.pop("rope_type", "default")
     config["rope_scaling"] = None if kind == "default" else {"type" if kind == "linear" else "rope_type": kind, **rope}
     if config.get("use_sliding_window") is False:
         config["sliding_window"] = 32768
     config["torch_dtype"] = config.pop("dtype")
-    if config.get("head_dim") == config["hidden_size"] // config["num_attention_heads"]:
+    if config.get("head_dim", 0) * config.get("num_attention_heads", 0) == config.get("hidden_size"):
         del config["head_dim"]
     return dict(sorted(config.items()), transformers_version="4.46.3")
 
 
 def both_spellings(folder, spelling):
     five = json.loads((folder / "config.json").read_text())
-    four = version_4(json.loads(json.dumps(five)))
+    four = version_4(folder.name, json.loads(json.dumps(five)))
     write_json(folder / "config.json", four if spelling == 4 else five)
     write_json(folder / "config.other.json", five if spelling == 4 else four)
 
@@ -93,7 +140,8 @@ def save_adapter(peft_model, folder, base_name):
 
 
 def random_adapter(model, folder, generator, base_name):
-    model = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, lora_dropout=0.0, target_modules=LINEARS, task_type="CAUSAL_LM"))
+    targets = LINEARS if model.config.model_type in ("llama", "qwen2", "qwen3", "mistral") else "all-linear"
+    model = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, lora_dropout=0.0, target_modules=targets, task_type="CAUSAL_LM"))
     for name, parameter in model.named_parameters():
         if "lora_" in name:
             parameter.data = torch.randn(parameter.shape, generator=generator) * 0.1
@@ -129,7 +177,8 @@ def make_case(name, index):
     folder = HERE / name
     shutil.rmtree(folder, ignore_errors=True)
     generator = torch.Generator().manual_seed(1000 + index)
-    model = model_class(config_class(**{**SHAPE, "rope_parameters": dict(ROPE), **changes}))
+    shape = changes if name == "gpt2" else {**SHAPE, "rope_parameters": dict(ROPE), **changes}
+    model = model_class(config_class(**shape))
     randomise(model, generator)
     model.save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
@@ -141,8 +190,8 @@ def make_case(name, index):
     ids = torch.randint(0, model.config.vocab_size, (2, length), generator=generator)
     targets = torch.cat([ids[:, 1:], torch.full((2, 1), -100)], dim=1)
     targets[1, :3] = -100
-    loaded = load_model(folder).config.rope_parameters
-    assert all(loaded[key] == value for key, value in model.config.rope_parameters.items()), loaded
+    loaded, rope = load_model(folder).config, getattr(model.config, "rope_parameters", {})
+    assert all(loaded.rope_parameters[key] == value for key, value in rope.items()), loaded.rope_parameters
     golden = {"input_ids": ids, "targets": targets, **measured(folder, ids, targets, ""), **measured(folder, ids, targets, "64")}
     assert set(load_file(folder / "adapter" / "adapter_model.safetensors")) == {k[5:] for k in golden if k.startswith("grad.")}
     save_file({key: tensor.contiguous() for key, tensor in golden.items()}, folder / "golden.safetensors")

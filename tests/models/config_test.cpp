@@ -29,10 +29,22 @@ TEST(Config, WhatGraftDoesNotDoIsNamed) {
     return refusal(config);
   };
   EXPECT_NE(with("llama", "model_type", "lama").find("did you mean 'llama'"), std::string::npos);
-  EXPECT_NE(with("llama", "rope_scaling", {{"rope_type", "yarn"}, {"factor", 2.0}}).find("yarn"), std::string::npos);
+  EXPECT_NE(with("llama", "rope_scaling", {{"rope_type", "proportional"}, {"factor", 2.0}}).find("proportional"), std::string::npos);
+  EXPECT_NE(with("llama", "rope_scaling", {{"rope_type", "linear"}, {"mrope_section", {1, 2}}}).find("mrope_section"), std::string::npos);
+  EXPECT_NE(with("llama", "rope_scaling", {{"rope_type", "longrope"}, {"short_factor", {1, 1, 1}}, {"long_factor", {1, 2, 3}}}).find("3 factors for 4"), std::string::npos);
+  EXPECT_NE(with("llama", "partial_rotary_factor", 0.5).find("partial_rotary_factor"), std::string::npos);
+  EXPECT_NE(with("phi3", "rope_scaling", {{"type", "linear"}, {"factor", 2.0}}).find("phi3's"), std::string::npos);
+  EXPECT_NE(with("phi3", "partial_rotary_factor", 0.4).find("pairs"), std::string::npos);
   EXPECT_NE(with("llama", "num_local_experts", 8).find("num_local_experts"), std::string::npos);
-  EXPECT_NE(with("mistral", "sliding_window", 4096).find("sliding_window"), std::string::npos);
-  EXPECT_NE(with("qwen2", "use_sliding_window", true).find("sliding-window"), std::string::npos);
+  EXPECT_NE(with("mistral", "layer_types", {"full_attention", "full_attention"}).find("layer_types"), std::string::npos);
+  EXPECT_NE(with("ministral", "layer_types", {"full_attention"}).find("1 layers of 2"), std::string::npos);
+  EXPECT_NE(with("qwen3", "layer_types", {"full_attention", "chunked_attention"}).find("chunked_attention"), std::string::npos);
+  EXPECT_NE(with("qwen2", "layer_types", {"full_attention", "sliding_attention"}).find("no sliding_window"), std::string::npos);   // not used
+  EXPECT_NE(with("gemma2", "use_bidirectional_attention", true).find("use_bidirectional_attention"), std::string::npos);
+  EXPECT_NE(with("gemma3_text", "attn_logit_softcapping", 30.0).find("attn_logit_softcapping"), std::string::npos);
+  EXPECT_NE(with("gpt2", "scale_attn_by_inverse_layer_idx", true).find("scale_attn_by_inverse_layer_idx"), std::string::npos);
+  EXPECT_NE(with("gpt2", "add_cross_attention", true).find("add_cross_attention"), std::string::npos);
+  EXPECT_NE(with("smollm3", "no_rope_layers", {1}).find("1 layers of 2"), std::string::npos);
   EXPECT_NE(with("llama", "hidden_act", "gelu").find("hidden_act"), std::string::npos);
   EXPECT_NE(with("llama", "residual_multiplier", 0.22).find("residual_multiplier"), std::string::npos);
   EXPECT_NE(with("llama", "hidden_size", "many").find("hidden_size"), std::string::npos);

@@ -2,7 +2,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "graft/io/tensors.h"
-#include "graft/ops/linear_cross_entropy.h"
+#include "graft/train/loss.h"
 #include "support/models.h"
 
 namespace graft::testing {
@@ -20,6 +20,19 @@ Batch batch_from(const TensorMap& reference) {
   batch.positions = at::arange(batch.ids.size(1), at::kLong).expand_as(batch.ids).contiguous().to(test_device());
   batch.segments = at::arange(batch.ids.size(0), at::kLong).unsqueeze(1).expand_as(batch.ids).contiguous().to(test_device());
   return batch;
+}
+
+HostBatch host_batch(const TensorMap& reference) {
+  const auto flat = [](const Tensor& given) {
+    const Tensor x = given.cpu().contiguous();
+    return std::vector<int64_t>(x.const_data_ptr<int64_t>(), x.const_data_ptr<int64_t>() + x.numel());
+  };
+  const Batch batch = batch_from(reference);
+  HostBatch host;
+  host.rows = batch.ids.size(0), host.columns = batch.ids.size(1);
+  host.ids = flat(batch.ids), host.positions = flat(batch.positions), host.segments = flat(batch.segments), host.targets = flat(reference.at("targets"));
+  host.target_count = std::ranges::count_if(host.targets, [](int64_t target) { return target != -100; });
+  return host;
 }
 
 TEST_P(Golden, LogitsEqualTransformers) {
@@ -44,11 +57,8 @@ TEST_P(Golden, LoraGradientsEqualPeft) {
   for (const bool recompute : {false, true}) {
     model->set_recompute(recompute);
     for (auto& [name, tensor] : parameters(*model, "default")) Tensor(tensor).mutable_grad().reset();
-    const Tensor targets = reference.at("targets").to(test_device()).flatten(), labelled = targets.ne(-100).nonzero().squeeze(1);
-    const Tensor rows = model->hidden(batch).flatten(0, 1).index_select(0, labelled);
-    const Tensor loss = linear_cross_entropy(rows, frozen_head(*model->vocabulary_head()->weight()), targets.index_select(0, labelled), 1.0 / static_cast<double>(labelled.size(0)));
-    torch::autograd::backward({loss}, {});
-    EXPECT_NEAR(loss.item<double>(), reference.at("adapter_loss64").item<double>(), 1e-5);
+    const double loss = backward(*model, "default", {host_batch(reference)}, {});
+    EXPECT_NEAR(loss, reference.at("adapter_loss64").item<double>(), 1e-5);
     for (const auto& [name, tensor] : parameters(*model, "default")) {
       const Tensor expected = reference.at("grad64.base_model.model." + name);
       EXPECT_LT(difference(tensor.grad(), expected), 1e-5 * std::max(1.0, expected.abs().max().item<double>())) << name << (recompute ? " recomputed" : "");
@@ -64,7 +74,9 @@ TEST_P(Golden, TheOtherSpellingOfTheConfigIsTheSameModel) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, Golden,
-                         ::testing::Values("llama", "llama_untied_bias", "llama3_rope", "llama_linear_rope", "qwen2", "qwen3", "mistral"),
+                         ::testing::Values("llama", "llama_untied_bias", "llama3_rope", "llama_linear_rope", "llama_yarn", "llama_dynamic", "qwen2", "qwen2_window",
+                                           "qwen3", "mistral", "mistral_window", "ministral", "gemma", "gemma2", "gemma3_text", "phi3", "phi3_longrope",
+                                           "gpt2", "olmo2", "smollm3"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(Golden, ShardsAreOneModel) {

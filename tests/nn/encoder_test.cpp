@@ -157,7 +157,7 @@ TEST(Encoder, AttentionsTwoTextsAgree) {
   const Tensor q = random(9), k = random(11), v = random(11), segments = batch_of({9, 6}, 97).segments;
   const Tensor keys = at::cat({at::full({2, 2}, everyone, segments.options()), segments}, 1), allowed = visible_both_ways(segments, keys);
   const auto same = [](const Tensor& weights) { return weights; };
-  EXPECT_LT(difference(attention(q, k, v, {false, allowed}), attention_text(q, k, v, allowed, same)), 1e-5);
+  EXPECT_LT(difference(attention(q, k, v, {false, allowed}), attention_text(q, k, v, {false, allowed}, {}, same)), 1e-5);
 }
 
 TEST(Encoder, PoolingByMeanIsOverTheRealTokens) {

@@ -27,6 +27,8 @@ double relative(const Tensor& value, const Tensor& reference) {
   return ((value.to(at::kDouble) - r).norm() / r.norm()).item<double>();
 }
 
+double largest_difference(const Tensor& a, const Tensor& b) { return (a - b).abs().max().item<double>(); }
+
 double bound(at::ScalarType dtype) { return dtype == at::kFloat ? 1e-6 : dtype == at::kBFloat16 ? 6e-3 : 8e-4; }
 
 /// A function's output and gradients for fixed output gradients, in the given type.
@@ -53,6 +55,31 @@ void compare(const std::vector<Tensor>& inputs, F&& kernel, G&& text) {
   }
 }
 
+/// Two packed segments whose positions restart, padding, and a prefix of two in front.
+TEST(Ops, AWindowCountsPositionsInASegment) {
+  const Tensor segments = at::tensor({0, 0, 0, 0, 1, 1, 1, -1}, at::kLong).unsqueeze(0), positions = at::tensor({2, 3, 4, 5, 2, 3, 4, 5}, at::kLong).unsqueeze(0);
+  const Tensor keys = at::cat({at::full({1, 2}, everyone, at::kLong), segments}, 1), places = at::cat({at::tensor({0, 1}, at::kLong).unsqueeze(0), positions}, 1);
+  const Tensor seen = visible(segments, positions, keys, places, 3)[0][0];
+  for (int64_t q = 0; q < 8; ++q)
+    for (int64_t k = 0; k < 10; ++k) {
+      const bool padding = q == 7, prefix = k < 2;
+      const int64_t distance = positions[0][q].item<int64_t>() - places[0][k].item<int64_t>();
+      const bool same = !prefix && segments[0][q].item<int64_t>() == keys[0][k].item<int64_t>();
+      EXPECT_EQ(seen[q][k].item<bool>(), padding ? k == 9 : (prefix || same) && distance >= 0 && distance < 3) << q << " " << k;
+    }
+}
+
+TEST(Ops, AttentionMatchesItsText) {
+  at::manual_seed(3);
+  const Tensor q = at::randn({2, 5, 6, 8}), k = at::randn({2, 5, 2, 8}), v = at::randn({2, 5, 2, 8});
+  const ScoreRule scaled{0.5, 0}, capped{0.5, 0.1};
+  EXPECT_LT(largest_difference(attention(q, k, v, {}, scaled), attention_text(q, k, v, {}, scaled)), 1e-5);
+  EXPECT_GT(largest_difference(attention(q, k, v, {}, capped), attention(q, k, v, {}, scaled)), 0.1);
+  // By hand, for the last query of a head: all keys are seen.
+  const Tensor scores = at::matmul(k[1].select(1, 1), q[1][4][5]) * 0.5, weights = at::softmax(at::tanh(scores / 0.1) * 0.1, 0);
+  EXPECT_LT(largest_difference(attention(q, k, v, {}, capped)[1][4].slice(0, 40, 48), at::matmul(weights, v[1].select(1, 1))), 1e-5);
+}
+
 TEST(Ops, RmsNormMatchesItsText) {
   at::manual_seed(1);
   for (const int64_t columns : {7, 16, 48, 576}) {
@@ -75,13 +102,38 @@ TEST(Ops, SwigluMatchesItsTextAndSurvivesLargeValues) {
 TEST(Ops, RotationMatchesItsTextAndIsUndoneByItsGradient) {
   at::manual_seed(1);
   const Tensor positions = at::randint(4000, {2, 5}, at::kLong);
-  for (const char* type : {"default", "linear", "llama3"}) {
-    const RopeSpec spec{type, 500000, 8, 1, 4, 48};
-    const Rotation at_positions = rotation_at(positions, rope_frequencies(spec, 16));
+  for (const char* type : {"default", "linear", "llama3", "yarn"}) {
+    const RopeSpec spec{.type = type, .theta = 500000, .factor = 8, .original_max_position = 48};
+    const Rotation at_positions = rotation_at(positions, rope_frequencies(spec, 16), std::string(type) == "yarn" ? 1.2 : 1);
     const Rotation wide{at_positions.cosine.to(at::kDouble), at_positions.sine.to(at::kDouble)};
     compare({at::randn({2, 5, 3, 16}, at::kDouble)}, [&](auto& in) { return rotate(in[0], at_positions); },
             [&](auto& in) { return rotate_text(in[0], wide); });
   }
+}
+
+TEST(Ops, ColumnsBehindTheRotatedShareStay) {
+  at::manual_seed(1);
+  const Tensor x = at::randn({1, 5, 3, 16}), positions = at::arange(5, at::kLong).unsqueeze(0);
+  const Tensor y = rotate(x, rotation_at(positions, rope_frequencies({.rotated_share = 0.75}, 16)));
+  EXPECT_TRUE(at::equal(y.slice(3, 12, 16), x.slice(3, 12, 16)));
+  EXPECT_TRUE(at::equal(y.slice(3, 0, 12), rotate(x.slice(3, 0, 12), rotation_at(positions, rope_frequencies({}, 12)))));
+}
+
+/// Each text has the frequencies of its own length, whatever lies beside it.
+TEST(Ops, FrequenciesOfLongTexts) {
+  const RopeSpec dynamic{.type = "dynamic", .factor = 2, .max_position = 16};
+  const RopeSpec longrope{.type = "longrope", .original_max_position = 16, .short_factor = {1, 1, 1, 1}, .long_factor = {1, 2, 3, 4}};
+  const Tensor lengths = at::tensor({5, 16, 17, 40}, at::kLong);
+  for (const RopeSpec& spec : {dynamic, longrope}) {
+    const Tensor each = rope_frequencies(spec, 8, lengths), plain = rope_frequencies({}, 8);
+    EXPECT_TRUE(at::allclose(each[0], plain, 1e-6) && at::allclose(each[1], plain, 1e-6)) << spec.type;
+    EXPECT_LT(each[2][3].item<float>(), plain[3].item<float>()) << spec.type;
+    EXPECT_FLOAT_EQ(each[3][0].item<float>(), 1) << spec.type;
+    EXPECT_TRUE(same_frequencies(spec, 5, 16)) << spec.type;
+    EXPECT_FALSE(same_frequencies(spec, 16, 17)) << spec.type;
+  }
+  EXPECT_TRUE(same_frequencies(longrope, 17, 40));
+  EXPECT_FALSE(same_frequencies(dynamic, 17, 40));
 }
 
 TEST(Ops, DropoutIsAFunctionOfSampleAndPosition) {

@@ -15,11 +15,11 @@ from texts import fixed_ids
 NEW_TOKENS = 64
 
 
-def greedy(model, prompt, end):
+def greedy(model, prompt, end, count=NEW_TOKENS):
     """New tokens, and the smallest lead that a chosen token had over the next best."""
     ids, cache, tokens, lead = torch.tensor([prompt]), None, [], float("inf")
     with torch.no_grad():
-        while len(tokens) < NEW_TOKENS:
+        while len(tokens) < count:
             out = model(input_ids=ids, past_key_values=cache, use_cache=True)
             best = out.logits[0, -1].topk(2)
             lead = min(lead, float(best.values[0] - best.values[1]))

@@ -88,7 +88,8 @@ def load_model(path, dtype=torch.float32):
     path = Path(path)
     if path.suffix == ".gguf":
         return llama_from_gguf(path).to(dtype)
-    return AutoModelForCausalLM.from_pretrained(path, dtype=dtype, attn_implementation="sdpa").eval()
+    capped = read_json(path / "config.json").get("model_type") == "gemma2"   # which SDPA cannot do
+    return AutoModelForCausalLM.from_pretrained(path, dtype=dtype, attn_implementation="eager" if capped else "sdpa").eval()
 
 
 def tokenizer_from_gguf(path):
@@ -107,8 +108,10 @@ def tokenizer_from_gguf(path):
 
 
 def rope_frequencies64(config):
-    """Angle per position of each pair, in float64: default, linear and llama3 scaling."""
-    rope = config.rope_parameters
+    """Angle per position of each pair, in float64: default, linear and llama3 scaling; None of the others, and of two rules in one model."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type") not in ("default", "linear", "llama3") or rope.get("partial_rotary_factor", 1) != 1:
+        return None
     dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     inverse = 1.0 / rope["rope_theta"] ** (torch.arange(0, dim, 2, dtype=torch.float64) / dim)
     kind = rope.get("rope_type", "default")
@@ -119,7 +122,6 @@ def rope_frequencies64(config):
         turns = old * inverse / (2 * np.pi)               # how often a pair turns within the original context
         smooth = ((turns - low) / (high - low)).clamp(0, 1)
         return inverse * ((1 - smooth) / rope["factor"] + smooth)
-    assert kind == "default", kind
     return inverse
 
 
@@ -131,12 +133,19 @@ def to_float64(model):
     frequencies = rope_frequencies64(config)
 
     def norm(self, x):
-        return self.weight * x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon)
+        gemma = type(self).__name__.startswith("Gemma")
+        weight, eps = (1 + self.weight, self.eps) if gemma else (self.weight, self.variance_epsilon)
+        return weight * x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)
 
-    def rotary(self, x, position_ids):
-        angles = position_ids[..., None].double() * frequencies
+    def rotary(self, x, position_ids, layer_type=None):
+        inverse, scaling = frequencies, 1.0
+        if inverse is None:   # the module's own, as it chooses them for these positions
+            type(self).forward(self, x, position_ids, *([layer_type] if layer_type else []))
+            inverse = getattr(self, f"{layer_type}_inv_freq" if layer_type else "inv_freq").double()
+            scaling = getattr(self, f"{layer_type}_attention_scaling" if layer_type else "attention_scaling")
+        angles = position_ids[..., None].double() * inverse
         angles = torch.cat([angles, angles], dim=-1)
-        return angles.cos(), angles.sin()
+        return angles.cos() * scaling, angles.sin() * scaling
 
     for module in model.modules():
         if type(module).__name__.endswith("RMSNorm"):

@@ -5,6 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 build=$1 python=.deps/venv/bin/python
 run() { echo "-- $*"; "$@"; }
 for case in llama llama_untied_bias llama3_rope qwen2 qwen3; do run $python tests/oracle/compare_model.py "$build/tests/model_dump" tests/golden/$case; done
+run $python tests/oracle/families.py "$build"
 run $python tests/oracle/encoder_oracle.py "$build/tests/model_dump"
 run $python tests/oracle/io_oracle.py --dump "$build/tests/io_dump"
 run $python tests/oracle/tokenizer_oracle.py "$build/tests/tokenizer_dump" .deps/llama.cpp/models .deps/models/SmolLM2-135M-Instruct.Q4_1.gguf 2000

@@ -23,14 +23,39 @@ inline at::Device test_device() {
 
 inline bool is_encoder(const std::string& family) { return family == "bert" || family == "roberta"; }
 
-/// hidden 48, 6 query and 2 key/value heads, 2 layers, vocabulary 97. (At 4/2 heads a fault in grouped heads hides.)
+/// hidden 48, 6 query and 2 key/value heads, 2 layers, vocabulary 97. (At 4/2 heads a fault in grouped heads hides.) Windows are shorter than
+/// the tests' texts, caps low enough to bend.
 inline Json tiny_config(const std::string& family) {
+  if (family == "gpt2")
+    return {{"model_type", "gpt2"}, {"vocab_size", 97}, {"n_embd", 48}, {"n_inner", 40}, {"n_layer", 2}, {"n_head", 6}, {"n_positions", 64},
+            {"embd_pdrop", 0.0}, {"attn_pdrop", 0.0}, {"resid_pdrop", 0.0}};
   Json config = {{"model_type", family}, {"vocab_size", 97}, {"hidden_size", 48}, {"intermediate_size", 40}, {"num_hidden_layers", 2},
                  {"num_attention_heads", 6}, {"max_position_embeddings", 256}};
   if (is_encoder(family))
     config.update({{"type_vocab_size", 2}, {"hidden_dropout_prob", 0.0}, {"attention_probs_dropout_prob", 0.0}});
   else
     config.update({{"num_key_value_heads", 2}, {"head_dim", 8}, {"rms_norm_eps", 1e-5}});
+  if (family == "mistral" || family == "ministral" || family == "phi3" || family.starts_with("gemma")) config["sliding_window"] = 4;
+  if (family == "gemma") config.erase("sliding_window");
+  if (family == "ministral" || family == "gemma3_text") config["layer_types"] = {"sliding_attention", "full_attention"};
+  if (family == "gemma2") config.update({{"attn_logit_softcapping", 0.5}, {"final_logit_softcapping", 0.5}});
+  if (family == "gemma2" || family == "gemma3_text") config["query_pre_attn_scalar"] = 12;
+  if (family == "phi3") config["original_max_position_embeddings"] = 256;
+  if (family == "smollm3") config["no_rope_layers"] = {1, 0};
+  return config;
+}
+
+/// The same with the model's own dropout, where its family has one.
+inline std::optional<Json> dropped_config(const std::string& family) {
+  Json config = tiny_config(family);
+  if (is_encoder(family))
+    config["hidden_dropout_prob"] = 0.2, config["attention_probs_dropout_prob"] = 0.2;
+  else if (family == "gpt2")
+    config["embd_pdrop"] = 0.1, config["attn_pdrop"] = 0.2, config["resid_pdrop"] = 0.2;
+  else if (family == "phi3")
+    config["resid_pdrop"] = 0.2;
+  else
+    return std::nullopt;
   return config;
 }
 

@@ -23,8 +23,14 @@ class ConfigReader {
   void expect(const std::string& key, const std::vector<Json>& allowed);
   /// One of these words.
   std::string word(const std::string& key, const std::string& otherwise, const std::vector<std::string>& allowed);
+  std::vector<std::string> words(const std::string& key);        // none if absent
+  std::vector<int64_t> integers(const std::string& key);         // none if absent
+  /// A map; null if absent.
+  const Json* object(const std::string& key);
   /// rope_theta and rope_scaling (transformers 4) or rope_parameters (5).
-  RopeSpec rope(int64_t max_positions);
+  RopeSpec rope(int64_t max_positions, double default_theta = 10000);
+  /// What a section of scaling rules says, where the config's theta and contexts are these (original_max: 0 if it names none).
+  RopeSpec rope_from(const Json& section, double theta, int64_t max_positions, int64_t original_max = 0);
   /// Reports all faults; `family` names the reader.
   void finish(std::string_view family);
 

@@ -46,6 +46,9 @@ std::unique_ptr<ModelFiles> open_gguf_files(const std::string& file);
 std::unique_ptr<ModelFiles> open_quantized_files(std::unique_ptr<ModelFiles> folder);
 /// The same files under the model's own names for tensors, where a family's may have others (renamed_files.cpp).
 std::unique_ptr<ModelFiles> open_renamed_files(std::unique_ptr<ModelFiles> files);
+/// The same with every matrix as [out, in] (transposed_files.cpp), and a dense tensor as the family's files hold it.
+std::unique_ptr<ModelFiles> open_transposed_files(std::unique_ptr<ModelFiles> files);
+Tensor as_in_files(const Json& config, const std::string& name, const Tensor& tensor);
 /// The same with the tensors of a task's head, at their first values where the files lack them, and without other tasks' (headed_files.cpp).
 std::unique_ptr<ModelFiles> open_headed_files(std::unique_ptr<ModelFiles> files, const Task& task);
 

@@ -26,7 +26,7 @@ struct Batch {
   /// use `adapter`.
   std::shared_ptr<const std::vector<Batch>> parts;
 
-  // Set by the model at the start of a pass, the same for every layer.
+  // Set by the model at the start of a pass, the same for every layer of a kind.
   Rotation rotation;
   AttentionMask mask;
 };
@@ -44,6 +44,9 @@ HostBatch with_virtual_tokens(const HostBatch& host, const VirtualTokens& tokens
 
 /// Rows of several batches as one, padded to the longest.
 Batch mixed(std::vector<Batch> parts);
+
+/// How long the text is that each token is in, its last position counted: int64 as `positions`.
+Tensor text_lengths(const Tensor& segments, const Tensor& positions);
 
 /// Single tokens, as `indices` (int64) number them in the flattened batch, as [tokens, 1]: what a head is told, which sees only some states.
 Batch tokens_of(const Batch& batch, const Tensor& indices);

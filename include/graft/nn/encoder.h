@@ -5,10 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "graft/nn/layer_norm.h"
+#include "graft/nn/norm.h"
 #include "graft/nn/model_dropout.h"
 #include "graft/nn/task_head.h"
 #include "graft/nn/transformer.h"
+#include "graft/ops/activation.h"
 
 namespace graft {
 
@@ -19,7 +20,7 @@ struct EncoderShape {
   int64_t first_position = 0;      // the first token's: RoBERTa's stand behind the padding's
   int64_t types = 2;
   double norm_eps = 1e-12;
-  std::string activation = "gelu"; // gelu (exact) | gelu_new (by tanh) | relu
+  Activation activation = Activation::gelu;
   double hidden_dropout = 0.1, attention_dropout = 0.1;
 };
 
@@ -73,7 +74,7 @@ class EncoderLayer : public torch::nn::Module {
   const KeyValueSeat& prefix() const { return attention_->prefix(); }
 
  private:
-  std::string activation_;
+  Activation activation_;
   std::shared_ptr<EncoderAttention> attention_;
   std::shared_ptr<EncoderOutput> after_attention_, after_mlp_;
   std::shared_ptr<Linear> up_;

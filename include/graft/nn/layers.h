@@ -44,10 +44,12 @@ class Linear : public torch::nn::Module, public Site {
 
 class Embedding : public torch::nn::Module, public Site {
  public:
-  Embedding(TensorSource& source, const std::string& path, int64_t count, int64_t dim, Role role = Role::words);
+  /// scale: what rows are multiplied by, in the compute type (Gemma).
+  Embedding(TensorSource& source, const std::string& path, int64_t count, int64_t dim, Role role = Role::words, double scale = 1);
   Tensor forward(const Tensor& ids, const Batch& batch) const { return run(ids, batch); }
   using Site::frozen;
-  Tensor frozen(const Tensor& ids) const override { return weight_->rows(ids.clamp_min(0)); }
+  Tensor frozen(const Tensor& ids) const override { return scaled(weight_->rows(ids.clamp_min(0))); }
+  double output_scale() const override { return scale_; }
   const Weight* weight() const override { return weight_.get(); }
   std::shared_ptr<Weight> shared_weight() const { return weight_; }
   WeightAndBias values() const override { return {weight_->dense(at::kFloat), {}}; }
@@ -55,22 +57,9 @@ class Embedding : public torch::nn::Module, public Site {
   at::Device device() const override { return weight_->device(); }
 
  private:
+  Tensor scaled(const Tensor& rows) const { return scale_ == 1 ? rows : rows * scale_; }
   std::shared_ptr<Weight> weight_;
-};
-
-class RmsNorm : public torch::nn::Module, public Site {
- public:
-  RmsNorm(TensorSource& source, const std::string& path, int64_t dim, double eps);
-  Tensor forward(const Tensor& x, const Batch& batch) const { return run(x, batch); }
-  using Site::frozen;
-  Tensor frozen(const Tensor& x) const override;
-  WeightAndBias values() const override { return {weight_.to(at::kFloat), {}}; }
-  Tensor apply(const Tensor& x, const WeightAndBias& values) const override;
-  at::Device device() const override { return weight_.device(); }
-
- private:
-  Tensor weight_;
-  double eps_;
+  double scale_;
 };
 
 /// Where a sub-layer's output meets the residual stream.

@@ -24,7 +24,7 @@ enum class SiteKind {
 };
 
 /// What a layer is to its block: methods name their usual places by it.
-enum class Role { other, words, query, key, value, attention_output, gate, up, mlp_output, head };
+enum class Role { other, words, query, key, value, query_key_value, attention_output, gate, up, gate_up, mlp_output, head };
 
 class Site;
 
@@ -79,6 +79,8 @@ class Site {
   virtual Tensor frozen(const Tensor& x, const Tensor& residual, const Batch& batch) const { return frozen(x); }
   virtual const Weight* weight() const { return nullptr; }
   virtual Tensor bias() const { return {}; }
+  /// What its weight's rows are multiplied by on the way out: an embedding's (Gemma).
+  virtual double output_scale() const { return 1; }
   /// Whether its weight is another site's: a head that is the embedding.
   virtual bool shares_weight() const { return false; }
   /// What the site holds, in fp32; undefined where it holds nothing. And its function with other values in their place, differentiable

@@ -22,8 +22,10 @@ class Transformer : public torch::nn::Module {
   /// Logits of hidden states, [.., dim] -> [.., classes]: of the vocabulary, or of a task's classes. Apart from hidden(), so that a loss is
   /// taken in chunks of the states that have a target and full logits never exist.
   virtual Tensor predict(const Tensor& hidden, const Batch& batch) = 0;
-  /// The vocabulary's head, where prediction is that one product; null where a task has a head of its own.
+  /// The vocabulary's head; null where a task has a head of its own.
   virtual Linear* vocabulary_head() { return nullptr; }
+  /// Whether prediction is that head's product alone: no cap comes behind it.
+  virtual bool predicts_by_product() const { return true; }
   /// Its weight, if with this adapter prediction is nothing but its product; else null.
   const Weight* frozen_head(const std::string& adapter);
   /// What it predicts; its pooling is never automatic.
@@ -33,6 +35,10 @@ class Transformer : public torch::nn::Module {
   virtual int64_t max_positions() const = 0;
   /// Positions come from a table: no text may have more than max_positions().
   virtual bool has_position_table() const { return false; }
+  /// Whether keys that were cached in texts of `from` tokens hold in texts of `to`: not where rotary frequencies depend on the length.
+  virtual bool cache_holds(int64_t from, int64_t to) const { return true; }
+  /// Whether transformers keeps its blocks' matrices as [in, out] (Conv1D); PEFT's word for it.
+  virtual bool fan_in_fan_out() const { return false; }
   virtual int64_t hidden_size() const = 0;
   virtual int64_t layers() const = 0;
   virtual bool tied_head() const { return false; }

@@ -1,6 +1,8 @@
 #pragma once
-// Scaled dot-product attention (Vaswani et al. 2017) with grouped key/value heads (Ainslie et al. 2023).
+// Scaled dot-product attention (Vaswani et al. 2017) with grouped key/value heads (Ainslie et al. 2023), in a window of positions
+// (Beltagy et al. 2020; Jiang et al. 2023) or over all, with capped scores (Gemma 2, 2024) or plain ones.
 #include <functional>
+#include <optional>
 
 #include "graft/core/tensor.h"
 
@@ -12,19 +14,26 @@ struct AttentionMask {
   Tensor allowed;       // otherwise bool [batch, 1, queries, keys]; undefined: every key is seen
 };
 
-/// A key segment that every query sees, padding too: a trained prefix.
+/// How products of queries and keys become scores: times `scale`, then cap * tanh(score / cap).
+struct ScoreRule {
+  std::optional<double> scale;   // 1 / sqrt(head_dim), if it says nothing
+  double cap = 0;                // 0: none
+};
+
+/// A key segment that every query sees, padding too: a trained prefix. It has the positions in front of the tokens.
 inline constexpr int64_t everyone = -2;
 
-/// segments, positions: int64 [batch, queries] and [batch, keys]. Padding (segment -1) sees padding, so that no row is empty.
-Tensor visible(const Tensor& query_segments, const Tensor& query_positions, const Tensor& key_segments, const Tensor& key_positions);
+/// segments, positions: int64 [batch, queries] and [batch, keys]. Padding (segment -1) sees padding, so that no row is empty. window: a query
+/// sees the keys at the last so many positions, its own counted, a prefix's too; 0: all before it.
+Tensor visible(const Tensor& query_segments, const Tensor& query_positions, const Tensor& key_segments, const Tensor& key_positions, int64_t window = 0);
 /// The same in both directions, for encoders: a query sees its segment, whatever the positions.
 Tensor visible_both_ways(const Tensor& query_segments, const Tensor& key_segments);
 
 /// q: [batch, queries, heads, head_dim]; k, v: [batch, keys, kv_heads, head_dim] -> [batch, queries, heads * head_dim].
-Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask);
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule = {});
 
-/// The meaning, for as many key/value heads as heads and a mask of `allowed`, with the weights [batch, heads, queries, keys] passed through
-/// `on_weights` (dropout).
-Tensor attention_text(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& allowed, const std::function<Tensor(const Tensor&)>& on_weights);
+/// The meaning, with the weights [batch, heads, queries, keys] passed through `on_weights` (dropout) where there is one.
+Tensor attention_text(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule = {},
+                      const std::function<Tensor(const Tensor&)>& on_weights = {});
 
 }  // namespace graft

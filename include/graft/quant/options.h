@@ -28,7 +28,7 @@ struct QuantizationOptions {
   bool double_quantization = false;
   std::string clip = "none";
   double clip_percentile = 99.9;
-  std::vector<std::string> skip_modules = {"embed_tokens", "lm_head", "word_embeddings", "position_embeddings", "token_type_embeddings"};
+  std::vector<std::string> skip_modules = {"embed_tokens", "lm_head", "word_embeddings", "position_embeddings", "token_type_embeddings", "wte", "wpe"};
   std::string cache = "none";
   bool store = false;
   QatOptions qat;
