@@ -41,7 +41,6 @@ TEST_P(Contract, GradientsEqualFiniteDifferencesInFloat64) {
     const double norm = gradient.norm().item<double>();
     if (norm < 1e-12 && name.ends_with("key.bias")) continue;   // softmax does not see what all keys share
     ASSERT_GT(norm, 0) << name;
-    const double h = 1e-3 * tensor.norm().item<double>();
     const bool is_magnitude = name.ends_with("magnitude_vector");
     const Tensor before = tensor.clone();
     const auto loss_at = [&](double step) {
@@ -51,10 +50,12 @@ TEST_P(Contract, GradientsEqualFiniteDifferencesInFloat64) {
       clear_gradients(*m, "a");
       return backward(*m, "a", batches, {});
     };
-    const double slope = (8 * (loss_at(h) - loss_at(-h)) - (loss_at(2 * h) - loss_at(-2 * h))) / (12 * h);   // to fourth order
+    const auto slope = [&](double h) { return (8 * (loss_at(h) - loss_at(-h)) - (loss_at(2 * h) - loss_at(-2 * h))) / (12 * h); };   // to fourth order
+    // A long step rounds least; where scores are sharp (a window's few keys), a short one is needed.
+    const double size = tensor.norm().item<double>(), far = slope(1e-3 * size) / norm;
+    EXPECT_NEAR(std::abs(far - 1) < 1e-3 ? far : slope(2e-4 * size) / norm, 1, 1e-3) << name;
     Tensor(tensor).copy_(before);
     hold_norms(*m, gains);
-    EXPECT_NEAR(slope / norm, 1, 1e-3) << name;
   }
 }
 
