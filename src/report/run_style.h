@@ -34,8 +34,10 @@ tbody th:first-child{padding-left:0;text-indent:0}
 .warn{color:rgb(var(--bad))}
 .runs{list-style:none;margin:0 0 20px;padding:0}
 .runs li{padding:3px 0;overflow-wrap:anywhere}
-@media print{main{max-width:none;padding:0}section{margin-top:32px}h1{font-size:26px}pre.long{max-height:none;columns:2}pre{white-space:pre-wrap;background:none;
-border:1px solid var(--rule)}.pair{grid-template-columns:1fr 1fr;gap:20px 28px}section>h2{break-after:avoid}.legend{min-height:0}figcaption{font-size:12px}
+@media print{main{max-width:none;padding:0}section{margin-top:32px}h1{font-size:26px}section>h2{break-after:avoid}
+pre{overflow:visible;white-space:pre-wrap;background:none;border:1px solid var(--rule)}
+pre.long{max-height:none;overflow:visible;font-size:11.5px;columns:2}
+.pair{grid-template-columns:1fr 1fr;gap:20px 28px}.legend{min-height:0}figcaption{font-size:12px}
 .scroll{overflow:visible}table{font-size:11px}th:first-child{position:static;min-width:0}th,td{white-space:normal}.answers{gap:14px}}
 )css";
 
