@@ -13,6 +13,7 @@
 #include "graft/peft/adapter_file.h"
 #include "graft/train/checkpoint.h"
 #include "graft/train/evaluate.h"
+#include "jobs.h"
 #include "session.h"
 #include "task.h"
 
@@ -123,6 +124,11 @@ std::string inspect_safetensors(const fs::path& file, bool tensors) {
 std::string inspect(const std::string& path, bool tensors) {
   if (fs::exists(fs::path(path) / "adapter_config.json")) return inspect_adapter(path, tensors);
   if (is_run_folder(path)) return inspect_run(path);
+  if (const auto runs = adapter_runs(path); !runs.empty()) {
+    std::string text;
+    for (const auto& [name, run] : runs) text += inspect_run(run);
+    return text;
+  }
   if (fs::exists(fs::path(path) / "manifest.json")) return inspect_safetensors(fs::path(path) / "adapter.safetensors", tensors);
   if (fs::path(path).extension() == ".safetensors") return inspect_safetensors(path, tensors);
   return inspect_model(path, tensors);

@@ -64,8 +64,13 @@ Jobs read_jobs(const ConfigTree& config) {
   return jobs;
 }
 
-bool is_run_of_several(const std::filesystem::path& folder) {
-  return std::filesystem::exists(folder / "job.yaml") && read_config(folder / "job.yaml").root.find(key);
+std::vector<std::pair<std::string, std::filesystem::path>> adapter_runs(const std::filesystem::path& folder) {
+  std::vector<std::pair<std::string, std::filesystem::path>> runs;
+  if (!std::filesystem::exists(folder / "job.yaml")) return runs;
+  const ConfigTree config = read_config(folder / "job.yaml");
+  if (const ConfigNode* adapters = config.root.find(key))
+    for (const auto& entry : adapters->children) runs.emplace_back(entry.key, folder / entry.key);
+  return runs;
 }
 
 }  // namespace graft

@@ -7,7 +7,9 @@
 //
 // Each entry's sections are laid over the config's own, and what comes out is a job of its own in output_dir/NAME, with its own method, data,
 // schedule and seed: the run gives each what it would come to alone.
+#include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "graft/config/yaml.h"
@@ -33,7 +35,7 @@ Jobs alone(const Job& job);
 /// Raises all faults of all jobs, and what they must share and do not: model, quantization, device, train.dtype, recompute and share_rows.
 Jobs read_jobs(const ConfigTree& config);
 
-/// Whether a folder holds a run of several adapters.
-bool is_run_of_several(const std::filesystem::path& folder);
+/// The runs of a folder's adapters, by name; none if it holds no run of several.
+std::vector<std::pair<std::string, std::filesystem::path>> adapter_runs(const std::filesystem::path& folder);
 
 }  // namespace graft

@@ -4,6 +4,7 @@
 
 #include "graft/config/yaml.h"
 #include "graft/report/run_page.h"
+#include "jobs.h"
 #include "session.h"
 
 namespace graft {
@@ -35,7 +36,13 @@ std::vector<KeyDifference> key_differences(const std::vector<Job>& jobs) {
 
 }  // namespace
 
-std::string report_page(const std::vector<std::filesystem::path>& runs) {
+std::string report_page(const std::vector<std::filesystem::path>& folders) {
+  std::vector<std::filesystem::path> runs;
+  for (const auto& folder : folders) {
+    const auto several = adapter_runs(folder);
+    for (const auto& [name, run] : several) runs.push_back(run);
+    if (several.empty()) runs.push_back(folder);
+  }
   std::vector<Job> jobs;
   std::vector<RunHistory> histories;
   for (const auto& run : runs) {

@@ -6,7 +6,7 @@
 
 namespace graft {
 
-/// One run: its page, which a run that ended has as report.html already. Several: a page that compares them.
-std::string report_page(const std::vector<std::filesystem::path>& runs);
+/// One run: its page, which a run that ended has as report.html already. Several, or a run of several adapters: a page that compares them.
+std::string report_page(const std::vector<std::filesystem::path>& folders);
 
 }  // namespace graft

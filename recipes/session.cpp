@@ -126,7 +126,7 @@ Job read_run_job(const fs::path& run) {
 Target open_target(const std::string& path, const std::string& adapter_folder, const std::string& checkpoint, const Log& log) {
   Target target;
   if (!is_run_folder(path)) {
-    require(!is_run_of_several(path), "{} holds a run of several adapters: name the folder of one of them", path);
+    require(adapter_runs(path).empty(), "{} holds a run of several adapters: name the folder of one of them", path);
     require(checkpoint.empty() || checkpoint == "last", "--checkpoint is for runs; {} is a model", path);
     target.model.path = path, target.what = path;
     if (adapter_folder.empty()) return target;
@@ -152,13 +152,12 @@ Target open_target(const std::string& path, const std::string& adapter_folder, c
 
 std::vector<Target> open_targets(const std::string& path, const std::vector<std::string>& adapter_folders, const std::string& checkpoint, const Log& log) {
   std::vector<Target> targets;
-  if (adapter_folders.empty() && is_run_of_several(path)) {
-    for (const auto& [name, job] : read_jobs(read_config(fs::path(path) / "job.yaml")).each) {
-      targets.push_back(open_target((fs::path(path) / name).string(), "", checkpoint, log));
+  if (adapter_folders.empty())
+    for (const auto& [name, run] : adapter_runs(path)) {
+      targets.push_back(open_target(run.string(), "", checkpoint, log));
       targets.back().adapter_name = name;
     }
-    return targets;
-  }
+  if (!targets.empty()) return targets;
   if (adapter_folders.empty()) return {open_target(path, "", checkpoint, log)};
   std::set<std::string> names;
   for (const auto& given : adapter_folders) {

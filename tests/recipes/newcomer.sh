@@ -109,6 +109,8 @@ runs 2 "'model' belongs to the whole job" finetune "$work/several.yaml" adapters
 runs 0 'second: done: 3 steps' finetune "$work/several.yaml"
 runs 0 'second: done: 4 steps' resume "$work/several" train.max_steps=4
 runs 0 'goes on from step 4' resume "$work/several/first"
+runs 0 'prompt_tuning on' inspect "$work/several"
+runs 0 'wrote' report "$work/several"
 runs 2 'several adapters, and none is named' generate "$work/several" --prompt x
 runs 2 "no adapter 'frist' \(did you mean 'first'" generate "$work/several" --use frist --prompt x
 runs 0 '.' generate "$work/several" --use first --prompt 'What is a cow?' --max-new-tokens 2
