@@ -1,10 +1,13 @@
 #include "finetune.h"
 
 #include <algorithm>
+#include <memory>
+#include <set>
 
 #include "graft/config/yaml.h"
 #include "graft/core/error.h"
 #include "graft/io/atomic_file.h"
+#include "graft/io/folder_lock.h"
 #include "run.h"
 #include "run_record.h"
 #include "session.h"
@@ -74,6 +77,18 @@ bool has_checkpoint(const std::vector<RunPart>& parts) {
   return std::any_of(parts.begin(), parts.end(), [](const RunPart& part) { return part.checkpoint.has_value(); });
 }
 
+/// Nobody else works in a run's folders, nor in an adapter's own, until the run ends.
+std::vector<std::unique_ptr<FolderLock>> locked(const Jobs& jobs, const Log& log) {
+  std::set<fs::path> folders{jobs.output_dir};
+  for (const auto& [name, job] : jobs.each) folders.insert(job.output_dir);
+  std::vector<std::unique_ptr<FolderLock>> locks;
+  for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder) {   // inner ones are left first: an outer one may be empty then
+    locks.push_back(std::make_unique<FolderLock>(*folder));
+    if (!locks.back()->held()) log.warn("{}: its file system has no locks; nothing keeps a second process out", folder->string());
+  }
+  return locks;
+}
+
 /// The config of several is kept beside their folders: resume finds them by it.
 void start_run(const Jobs& jobs, std::vector<RunPart> parts, const StartOptions& start, Observer& observer, const Log& log, std::stop_token stop) {
   if (jobs.several()) {
@@ -91,6 +106,7 @@ void finetune(const Jobs& jobs, const StartOptions& start, Observer& observer, c
   for (const auto& [name, job] : jobs.each) errors.guard([&] { check_job(job); });
   if (errors.errors().size() == 1) refuse("{}", errors.errors().front());
   errors.raise("several of the jobs cannot run:");
+  const auto locks = locked(jobs, log);
   if (holds_a_run(jobs.output_dir)) {
     require(start.resume_or_start || start.overwrite, "{} holds a run already. --resume-or-start goes on with it; --overwrite removes it and starts anew",
             jobs.output_dir);
@@ -111,6 +127,7 @@ void resume(const fs::path& run, const std::vector<std::string>& overrides, cons
   if (ConfigNode* folder = config.root.find("output_dir")) folder->text = run.string(), folder->kind = ConfigNode::Kind::scalar;   // it may have moved
   const Jobs jobs = read_jobs(config);
   for (const auto& [name, job] : jobs.each) check_job(job);
+  const auto locks = locked(jobs, log);
   std::vector<RunPart> parts = parts_going_on(jobs, start, log);
   require(has_checkpoint(parts), "{}: has no complete checkpoint to go on from; start it again with --overwrite", run.string());
   start_run(jobs, std::move(parts), start, observer, log, std::move(stop));

@@ -94,6 +94,12 @@ exec 9>&-
 wait $chat || { cat "$work/out"; echo "newcomer: chat ended with $?" >&2; exit 1; }; ok
 # a run that cannot be saved stops by itself and says where it was still good; fp32 overflows at once with such a rate
 runs 1 'not finite.*last good checkpoint: .*step-[0-9]+' finetune "$job" output_dir="$work/hot" train.learning_rate=1e36 train.warmup_steps=3 train.max_grad_norm=0 train.max_steps=30 checkpoint.every=1
+# a second process keeps out, and a killed one holds nothing
+"$graft" finetune "$job" output_dir="$work/held" train.max_steps=100000 >/dev/null 2>&1 & holder=$!
+until [[ -e $work/held/checkpoints ]]; do sleep 0.1; done
+runs 2 "process $holder is at work" finetune "$job" output_dir="$work/held" --overwrite
+kill -KILL $holder; wait $holder 2>/dev/null || true
+runs 0 'done: 1 steps' finetune "$job" output_dir="$work/held" train.max_steps=1 --overwrite
 # several adapters over one base
 cat > "$work/several.yaml" <<YAML
 model: {path: $golden}
