@@ -67,7 +67,7 @@ Tokenizer Tokenizer::from_gguf(const GgufFile& file) {
   try {
     text = json.dump();
   } catch (const TokenizerJson::exception&) {
-    refuse("{}: a token or merge of tokenizer.ggml is not valid UTF-8", vocabulary.where);
+    refuse("{}: a merge of tokenizer.ggml.merges is not valid UTF-8", vocabulary.where);
   }
   return from_json(text, config_json(vocabulary));
 }

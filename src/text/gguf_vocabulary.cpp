@@ -1,6 +1,7 @@
 #include "gguf_vocabulary.h"
 
 #include "graft/core/error.h"
+#include "graft/text/unicode.h"
 
 namespace graft {
 namespace {
@@ -17,8 +18,10 @@ GgufVocabulary::GgufVocabulary(const GgufFile& gguf)
       types(need_array("tokenizer.ggml.token_type").integers) {
   require(!tokens.empty() && types.size() == tokens.size(),
           "{}: {} tokens in tokenizer.ggml.tokens, {} in tokenizer.ggml.token_type", where, tokens.size(), types.size());
-  for (size_t id = 0; id < types.size(); ++id)
+  for (size_t id = 0; id < types.size(); ++id) {
     require(types[id] >= normal && types[id] <= byte, "{}: token {} has the unknown type {}", where, id, types[id]);
+    require(find_invalid_utf8(tokens[id]) == std::string::npos, "{}: token {} is not valid UTF-8", where, id);
+  }
 }
 
 const GgufArray& GgufVocabulary::need_array(const char* key) const {

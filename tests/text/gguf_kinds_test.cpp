@@ -110,6 +110,7 @@ TEST(gguf_kinds, bert_words_have_their_marks_back) {
   EXPECT_EQ(pair.ids, (Ids{1, 4, 2, 4, 2}));
   EXPECT_EQ(pair.type_ids, (std::vector<uint8_t>{0, 0, 0, 1, 1}));
   EXPECT_EQ(t.decode(Ids{4, 5}), "unable");
+  EXPECT_HAS(fault(bert("▁a\xE4\xB8")), "token 6 is not valid UTF-8");
   for (const char* cased : {"▁The", "É", "▁né"}) EXPECT_HAS(fault(bert(cased)), "use tokenizer.json") << cased;
 }
 
