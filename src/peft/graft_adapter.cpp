@@ -6,6 +6,7 @@
 
 #include "graft/core/error.h"
 #include "graft/core/table.h"
+#include "base_in_file.h"
 
 namespace graft {
 namespace {
@@ -114,6 +115,8 @@ void graft_adapter(Transformer& model, const std::string& name, const AdapterOpt
   for (const auto& [module, count] : counts) summary.push_back(fmt::format("{} x{}", module, count));
   log.info("grafted {}: {} trainable parameters on {}", options.method, trainable, join(summary));
   if (setting.fresh && !method->first_effect().empty()) log.info("at first the model does not say just what the base says: {}", method->first_effect());
+  if (method->file_form() == FileForm::peft && !dynamic_cast<const LowRankMethod*>(method.get()) && ties_head(model, options))
+    log.warn("the head follows the embedding that is trained whole; PEFT knows that of its LoRA alone, and beside {} its head stays the base's", options.method);
   if (model.tied_head() && counts.contains("lm_head"))
     log.warn("lm_head shares its weight with the embedding; the adapter changes the head alone, and a merged export stores both apart");
 }

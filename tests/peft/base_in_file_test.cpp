@@ -109,6 +109,17 @@ TEST(BaseInFile, ATiedHeadFollowsAnEmbeddingTrainedWholeAndTheFileSaysSo) {
   EXPECT_EQ(folder.loaded(), "");
 }
 
+TEST(BaseInFile, WherePeftKnowsNoTyingItIsSaid) {
+  for (const auto& [method, warned] : {std::pair{"lora", false}, {"dora", false}, {"ia3", true}, {"vera", true}, {"houlsby", false}}) {
+    AdapterOptions options{.method = method, .modules_to_save = {"embed_tokens"}};
+    options.select_options();
+    std::string said;
+    const auto model = random_model(tied_config(), {}, 3);
+    graft_adapter(*model, "a", options, GraftSetting{}, Log([&](LogLevel level, const std::string& text) { said += level == LogLevel::warning ? text : ""; }));
+    EXPECT_EQ(said.find("its head stays the base's") != std::string::npos, warned) << method;
+  }
+}
+
 TEST(BaseInFile, TyingOfOtherAdaptersIsRefused) {
   AdapterOptions options;
   options.target_modules = std::vector<std::string>{"embed_tokens"};
