@@ -76,7 +76,11 @@ std::string tidy_english(const std::string& text) {
 void join_wordpieces(std::vector<std::string>& tokens, const std::string& prefix, bool cleanup) {
   for (size_t i = 0; i < tokens.size(); ++i) {
     std::string& token = tokens[i];
-    if (i > 0) token = token.starts_with(prefix) ? token.substr(prefix.size()) : " " + token;
+    if (i > 0 && token.starts_with(prefix)) {
+      token.erase(0, prefix.size());
+    } else if (i > 0) {
+      token.insert(0, 1, ' ');
+    }
     if (cleanup) token = tidy_english(token);
   }
 }
