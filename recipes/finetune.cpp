@@ -63,7 +63,7 @@ bool holds_a_run(const fs::path& folder) { return fs::exists(folder / "job.yaml"
 
 void remove_runs(const Jobs& jobs) {
   for (const auto& [name, job] : jobs.each) remove_run(job.output_dir);
-  if (jobs.several()) fs::remove(fs::path(jobs.output_dir) / "job.yaml");
+  remove_run(jobs.output_dir);
 }
 
 /// All parts that have a checkpoint go on, the others start.

@@ -117,7 +117,6 @@ void warn_unusual_rate(const Job& job, const Log& log) {
     log.warn("train.learning_rate {} is far from what {} usually takes ({} to {})", *job.train.learning_rate, job.adapter.method, rate.low, rate.high);
 }
 
-
 Log named(const Log& log, const std::string& name) {
   return Log([log, name](LogLevel level, const std::string& text) {
     level == LogLevel::warning ? log.warn("{}: {}", name, text) : log.info("{}: {}", name, text);
