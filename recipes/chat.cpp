@@ -17,9 +17,6 @@ constexpr const char* help =
     "/help                this\n"
     "Ctrl-C stops an answer, Ctrl-D ends.\n";
 
-/// A run's adapter lies in a folder of its own.
-std::filesystem::path adapter_folder(const std::filesystem::path& path) { return is_run_folder(path) ? path / "adapter" : path; }
-
 }  // namespace
 
 Chat::Chat(Speaker speaker, const GenerateOptions& options, std::string system, Log log)
@@ -68,7 +65,7 @@ std::string Chat::switch_adapter(const std::string& name) {
   const bool known = std::find(adapters_.begin(), adapters_.end(), name) != adapters_.end();
   if (!known && name != "none") {
     require(std::filesystem::is_directory(name), "no adapter and no folder '{}'; /adapter lists the adapters", name);
-    load_adapter(*speaker_.model, name, adapter_folder(name), log_);
+    load_adapter(*speaker_.model, name, adapter_in(name), log_);
     adapters_.push_back(name);
   }
   speaker_.adapter = name == "none" ? "" : name;

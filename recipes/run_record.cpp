@@ -37,13 +37,6 @@ Json data_counts(const PreparedData& data) {
   return counts;
 }
 
-int64_t elements(const std::vector<NamedParameter>& parameters) {
-  int64_t count = 0;
-  for (const auto& [name, tensor] : parameters)
-    if (tensor.requires_grad()) count += tensor.numel();
-  return count;
-}
-
 /// Readies the folder's lines for the steps to come, so that it stands before a writer opens its file.
 MetricsWriter metrics_writer(const fs::path& run, const RunRecord::Setup& setup, Observer& next) {
   cut_lines(run / "metrics.jsonl", setup.step);
@@ -64,7 +57,7 @@ void begin_session(const fs::path& run, const RunRecord::Setup& setup) {
   write_file(run / "data.json", data_counts(setup.data).dump(2) + "\n");
   Json session = {{"step", setup.step},
                   {"total_steps", setup.total_steps},
-                  {"trainable_parameters", elements(parameters(setup.model, setup.adapter))},
+                  {"trainable_parameters", trainable_elements(setup.model, setup.adapter)},
                   {"model", setup.model.describe()},
                   {"machine", describe_machine()}};
   session.update(setup.facts);

@@ -118,6 +118,8 @@ fs::path cache_folder() {
 
 bool is_run_folder(const fs::path& path) { return fs::exists(path / "job.yaml") && fs::exists(path / "checkpoints"); }
 
+fs::path adapter_in(const fs::path& folder) { return is_run_folder(folder) ? folder / "adapter" : folder; }
+
 Job read_run_job(const fs::path& run) {
   require(fs::exists(run / "job.yaml"), "{}: not a run's folder (no job.yaml)", run.string());
   return read_job<Job>(read_config(run / "job.yaml"));

@@ -43,6 +43,8 @@ std::filesystem::path cache_folder();
 
 /// Whether a path is a run's folder (it has a job.yaml and checkpoints).
 bool is_run_folder(const std::filesystem::path& path);
+/// Where an adapter lies: the folder itself, or of a run the one inside it.
+std::filesystem::path adapter_in(const std::filesystem::path& folder);
 Job read_run_job(const std::filesystem::path& run);
 
 /// What the verbs that use a trained model take: a run's folder, or a model with an optional adapter folder.

@@ -56,7 +56,7 @@ WeightedAdapter weighted(const std::string& given) {
     require(error == std::errc{} && end == given.data() + given.size(), "combine: '{}': expected FOLDER or FOLDER:WEIGHT", given);
     adapter.folder = given.substr(0, colon);
   }
-  if (is_run_folder(adapter.folder)) adapter.folder /= "adapter";
+  adapter.folder = adapter_in(adapter.folder);
   return adapter;
 }
 

@@ -109,11 +109,9 @@ void graft_adapter(Transformer& model, const std::string& name, const AdapterOpt
     remove_adapter(model, name);
     throw;
   }
-  int64_t trainable = 0;
-  for (const auto& parameter : parameters(model, name)) trainable += parameter.tensor.requires_grad() ? parameter.tensor.numel() : 0;
   std::vector<std::string> summary;
   for (const auto& [module, count] : counts) summary.push_back(fmt::format("{} x{}", module, count));
-  log.info("grafted {}: {} trainable parameters on {}", options.method, trainable, join(summary));
+  log.info("grafted {}: {} trainable parameters on {}", options.method, trainable_elements(model, name), join(summary));
   if (setting.fresh && !method->first_effect().empty()) log.info("at first the model does not say just what the base says: {}", method->first_effect());
   if (method->file_form() == FileForm::peft && !dynamic_cast<const LowRankMethod*>(method.get()) && ties_head(model, options))
     log.warn("the head follows the embedding that is trained whole; PEFT knows that of its LoRA alone, and beside {} its head stays the base's", options.method);
@@ -133,6 +131,12 @@ std::vector<NamedParameter> parameters(const Transformer& model, const std::stri
       for (const auto& item : adapter->named_parameters())
         if (seen.insert(item.value().unsafeGetTensorImpl()).second) all.push_back({site->path() + "." + item.key(), item.value()});
   return all;
+}
+
+int64_t trainable_elements(const Transformer& model, const std::string& name) {
+  int64_t count = 0;
+  for (const auto& parameter : parameters(model, name)) count += parameter.tensor.requires_grad() ? parameter.tensor.numel() : 0;
+  return count;
 }
 
 TensorMap parameter_values(const Transformer& model, const std::string& name) {

@@ -1,8 +1,10 @@
-"""What the comparisons with PEFT (peft_adapters.py) and AdapterHub (hub_adapters.py) share: the batch, the schedule, 20 steps, the bounds.
+"""What the comparisons with PEFT (peft_adapters.py, families.py) and AdapterHub (hub_adapters.py) share: their options, the batch, the schedule,
+20 steps, the bounds.
 
 Every step sees the same 16 samples of tiny_chat (graft: 2 micro-batches of 8, its data file holds no others), so the order does not matter.
 Rate of step s = 0..19: RATE * s / 2 for s < 2, then RATE * (20 - s) / 18; AdamW with decay 0.01; gradients clipped to norm 1.
 """
+import argparse
 import json
 import os
 from pathlib import Path
@@ -95,3 +97,20 @@ def check_losses(summary, name, mine, theirs):
     fall = theirs[0] - theirs[-1]
     if fall < 300 * LOSSES:   # a comparison of standing losses says nothing
         summary.line(f"{name}: the loss falls", fall, f">= {300 * LOSSES:g}", False)
+
+
+def parsed_options(description):
+    """BUILD_FOLDER [--all] [--only PART_OF_A_NAME]"""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build")
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--only", default="")
+    return parser.parse_args()
+
+
+def check_apart(summary, name, check):
+    """Runs one case; if it breaks off, that is its line: the other cases are worth knowing too."""
+    try:
+        check()
+    except (Exception, SystemExit) as fault:
+        summary.line(name, str(fault).strip().replace("\n", " ")[-400:] or type(fault).__name__, "runs", False)

@@ -5,7 +5,6 @@ Each case: (1) logits of texts past the window and the original context, (2) gre
 by the gguf package, (4) PEFT's folders of what meets scaled embeddings and windows, (5) 20 LoRA steps from the same first values, (6) the trained
 folder in PEFT and the merged one in transformers.
 """
-import argparse
 import random
 import shutil
 import sys
@@ -16,7 +15,8 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, PrefixTuningConfig, PromptTuningConfig, get_peft_model
 
-from adapter_training import LOGITS, check_losses, graft_job, optimizer_for, randomise, relative_difference, token_loss, train_with_graft, train_with_torch, write_data
+from adapter_training import (LOGITS, check_apart, check_losses, graft_job, optimizer_for, parsed_options, randomise, relative_difference, token_loss,
+                              train_with_graft, train_with_torch, write_data)
 from compare_model import greedy
 from family_cases import CASES, VOCABULARY
 from gguf_models import write_gguf
@@ -126,21 +126,13 @@ class Comparison:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("build")
-    parser.add_argument("--all", action="store_true")
-    parser.add_argument("--only", default="")
-    options = parser.parse_args()
+    options = parsed_options(__doc__)
     summary = Summary()
     with tempfile.TemporaryDirectory() as work:
         comparison = Comparison(summary, options.build, work)
         for case in CASES:
-            if options.only not in case.name:
-                continue
-            try:
-                comparison.check(case, case.quick or options.all or options.only)
-            except (Exception, SystemExit) as fault:   # the other cases are worth knowing too
-                summary.line(case.name, str(fault).strip().replace("\n", " ")[-400:] or type(fault).__name__, "runs", False)
+            if options.only in case.name:
+                check_apart(summary, case.name, lambda: comparison.check(case, case.quick or options.all or options.only))
     summary.exit()
 
 

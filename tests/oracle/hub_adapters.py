@@ -4,7 +4,6 @@ Usage: hub_adapters.py BUILD_FOLDER [--all | --only WORD]      without either: t
 Each case: (1) AdapterHub's folder of random values in graft, (2) 20 steps from it, (3) the folder that graft writes then in AdapterHub,
 against graft's live adapter. Each on every family of hub_families.py.
 """
-import argparse
 import itertools
 import logging
 import tempfile
@@ -17,7 +16,8 @@ import torch
 from adapters import DoubleSeqBnConfig, ParBnConfig, SeqBnConfig
 from safetensors.torch import save_file
 
-from adapter_training import LOGITS, check_losses, graft_job, optimizer_for, randomise, relative_difference, train_with_graft, train_with_torch
+from adapter_training import (LOGITS, check_apart, check_losses, graft_job, optimizer_for, parsed_options, randomise, relative_difference,
+                              train_with_graft, train_with_torch)
 from graft_program import graft_logits
 from hub_families import FAMILIES
 from reference import Summary, logits_of
@@ -116,20 +116,13 @@ def check(summary, case, family, build, work):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("build")
-    parser.add_argument("--all", action="store_true")
-    parser.add_argument("--only", default="")
-    options = parser.parse_args()
+    options = parsed_options(__doc__)
     summary = Summary()
     with tempfile.TemporaryDirectory() as work:
         for family, case in itertools.product([row(work) for row in FAMILIES], CASES):
             name = f"{family.name}: {case.name}"
             if options.only in name if options.only else case.quick or options.all:
-                try:
-                    check(summary, case, family, options.build, work)
-                except (Exception, SystemExit) as fault:   # the other cases are worth knowing too
-                    summary.line(name, str(fault).strip().replace("\n", " ")[-400:] or type(fault).__name__, "runs", False)
+                check_apart(summary, name, lambda: check(summary, case, family, options.build, work))
     summary.exit()
 
 

@@ -4,7 +4,6 @@ Usage: peft_adapters.py BUILD_FOLDER [--all | --only WORD]      without either: 
 Each case: (1) PEFT's folder of random values in graft, (2) 20 steps from the same first values, (3) the folder that graft writes then in
 PEFT, against graft's live adapter. adapter_cases.py lists the cases, adapter_training.py says what a step is.
 """
-import argparse
 import shutil
 import tempfile
 import warnings
@@ -16,7 +15,7 @@ from peft.optimizers import create_loraplus_optimizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from adapter_cases import CASES, each_its_own, from_folder
-from adapter_training import (DECAY, LOGITS, check_losses, graft_job, optimizer_for, randomise, relative_difference, token_loss,
+from adapter_training import (DECAY, LOGITS, check_apart, check_losses, graft_job, optimizer_for, parsed_options, randomise, relative_difference, token_loss,
                               train_with_graft, train_with_torch, write_data)
 from graft_program import first_values, graft_logits
 from peft_training import MODEL
@@ -146,20 +145,13 @@ class Comparison:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("build")
-    parser.add_argument("--all", action="store_true")
-    parser.add_argument("--only", default="")
-    options = parser.parse_args()
+    options = parsed_options(__doc__)
     summary = Summary()
     with tempfile.TemporaryDirectory() as work:
         comparison = Comparison(summary, options.build, work)
         for case in CASES:
             if options.only in case.name if options.only else case.quick or options.all:
-                try:
-                    comparison.check(case)
-                except (Exception, SystemExit) as fault:   # the other cases are worth knowing too
-                    summary.line(case.name, str(fault).strip().replace("\n", " ")[-400:] or type(fault).__name__, "runs", False)
+                check_apart(summary, case.name, lambda: comparison.check(case))
     summary.exit()
 
 

@@ -29,6 +29,8 @@ struct NamedParameter {
 };
 /// All that an adapter holds, in the model's order, each once: what a checkpoint keeps. What requires a gradient is the optimizer's list.
 std::vector<NamedParameter> parameters(const Transformer& model, const std::string& name);
+/// How many numbers it trains.
+int64_t trainable_elements(const Transformer& model, const std::string& name);
 TensorMap parameter_values(const Transformer& model, const std::string& name);
 
 /// Copies values into the live parameters; every name must be there and none be left over (all faults in one RequestError).
