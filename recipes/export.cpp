@@ -177,10 +177,11 @@ MergeReport export_merged(const Target& target, const fs::path& out, const Merge
 
 void export_adapter(const Target& target, const fs::path& out, const Log& log) {
   require(target.adapter.has_value(), "{} has no adapter to export", target.what);
-  const auto files = open_model_files(target.model.path);
-  const auto outline = outline_model(*files, task_of(target, *files));
+  const Base base = open_base(target.model);
+  const auto outline = outline_model(*base.files, task_of(target, *base.files));
   const std::string name = seat_target(*outline, target, {});
   write_adapter(out, *outline, name, *target.adapter, target.model.path);
+  if (!target.model.new_tokens.empty()) write_tokenizer(out, base);
   log.info("the adapter of {} is in {} (PEFT's format)", target.what, out.string());
 }
 

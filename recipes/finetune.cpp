@@ -33,8 +33,11 @@ void check_differences(const Job& before, const Job& now, bool allow_change, con
   refused.raise("the run was started with other options (--allow-change goes on with the new ones):");
 }
 
-/// A job that leaves the task to the data, as the run before it found it there.
-Job with_task_of(Job job, const Job& before) {
+/// A job that leaves the task to the data and its new tokens' ids to the model, as the run before it found them there.
+Job with_findings_of(Job job, const Job& before) {
+  if (job.model.new_tokens == before.model.new_tokens)
+    for (const int id : before.adapter.trainable_token_indices)
+      if (auto& ids = job.adapter.trainable_token_indices; std::find(ids.begin(), ids.end(), id) == ids.end() && !job.model.new_tokens.empty()) ids.push_back(id);
   if (job.model.task == "auto") job.model.task = before.model.task;
   if (job.model.labels.empty()) job.model.labels = before.model.labels;
   if (job.model.pooling == "auto") job.model.pooling = before.model.pooling;
@@ -54,7 +57,7 @@ RunPart going_on(const std::string& name, const Job& job, const StartOptions& st
   RunPart part{name, resolved(job), last_checkpoint(run, log)};
   if (!part.checkpoint) return part;
   const Job before = read_run_job(run);
-  part.job = with_task_of(part.job, before);
+  part.job = with_findings_of(part.job, before);
   check_differences(before, part.job, start.allow_change, log);
   return part;
 }

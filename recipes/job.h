@@ -18,12 +18,14 @@ struct ModelOptions {
   std::string task = "auto";
   std::string pooling = "auto";
   std::vector<std::string> labels;
+  std::vector<std::string> new_tokens;
   void visit(auto& v) {
     v("path", path, "a folder, a .gguf file, or org/name[@revision] in the local Hugging Face cache");
     v("chat_template", chat_template, "auto (the model's own) | chatml | a .jinja file");
     v("task", task, "what it predicts; auto: as the data's format says", task_names());
     v("pooling", pooling, "which hidden state speaks for a text; auto: the first token's of an encoder, the last one's of a decoder", pooling_names());
     v("labels", labels, "a classifier's labels, in the order of its head; default: config.json's if they are the data's, else the data's, sorted");
+    v("new_tokens", new_tokens, "tokens added to the vocabulary; their vectors are trained beside the adapter");
   }
 };
 

@@ -37,6 +37,10 @@ void write_text_files(const fs::path& folder, const Base& base, const Json& conf
   for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"})
     if (config.contains(key) && !config[key].is_null()) generation[key] = config[key];
   write_file(folder / "generation_config.json", generation.dump(2) + "\n");
+  write_tokenizer(folder, base);
+}
+
+void write_tokenizer(const fs::path& folder, const Base& base) {
   write_file(folder / "tokenizer.json", base.tokenizer.to_json());
   Json tokenizer = base.tokenizer.config();
   if (!base.template_source.empty()) {

@@ -13,6 +13,7 @@ void write_folder_aside(const std::filesystem::path& out, const std::function<vo
 
 /// config.json, generation_config.json, the tokenizer and the chat template.
 void write_text_files(const std::filesystem::path& folder, const Base& base, const Json& config);
+void write_tokenizer(const std::filesystem::path& folder, const Base& base);
 
 /// model.safetensors, or numbered files and their index once a file passes the limit. Holds one file's tensors at a time.
 class ShardedWriter {

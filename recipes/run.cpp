@@ -17,6 +17,7 @@
 #include "graft/train/evaluate.h"
 #include "graft/train/together.h"
 #include "dense_cache.h"
+#include "model_writer.h"
 #include "run_record.h"
 #include "session.h"
 #include "task.h"
@@ -134,9 +135,10 @@ Task prepare(std::vector<Member>& members, const Base& base, const std::stop_tok
     if (!task) say_task(own, member.log);
     task = own;
     member.job.model = with_task(member.job.model, own);
+    member.job.adapter = with_new_tokens(member.job.adapter, member.job.model, base.tokenizer);
     member.prompts = read_sample_prompts(member.job, base, own);
     const auto outline = outline_model(*base.files, own);
-    target_sites(*outline, member.job.adapter), saved_sites(*outline, member.job.adapter);
+    target_sites(*outline, member.job.adapter), saved_sites(*outline, member.job.adapter), token_sites(*outline, member.job.adapter);
     member.data = prepare_for(base, *outline, member.job.data, virtual_tokens_of(member.job.adapter), member.log, stop);
   }
   return *task;
@@ -200,6 +202,7 @@ void run_jobs(std::vector<RunPart> parts, bool allow_change, Observer& observer,
   for (const auto& member : members) {
     const fs::path folder = fs::path(member.job.output_dir) / "adapter";
     write_adapter(folder, *model, member.name, member.job.adapter, member.job.model.path);
+    if (!job.model.new_tokens.empty()) write_tokenizer(folder, base);
     const TrainState& state = member.trainer->state();
     member.record->finish(state.step);
     member.log.info("done: {} steps, {} skipped; the adapter is in {}", state.step, state.skipped, folder.string());

@@ -41,6 +41,21 @@ int64_t chosen_step(const CheckpointFolder& checkpoints, const std::string& choi
   refuse("{}: no checkpoint '{}'; there are: last, best, {}", run.string(), choice, fmt::join(steps, ", "));
 }
 
+/// The tokens that an adapter's base has grown by: the tokenizer beside the adapter spells those that the model's own lacks.
+std::vector<std::string> new_tokens_of(const AdapterOptions& adapter, const fs::path& folder, const std::string& model) {
+  const auto& trained = adapter.trainable_token_indices;
+  if (trained.empty()) return {};
+  const int32_t known = open_model_files(model)->tokenizer().vocab_size();
+  const int32_t last = *std::max_element(trained.begin(), trained.end());
+  if (last < known) return {};
+  require(fs::exists(folder / "tokenizer.json"), "{}: trains token {}, and {} has {}: the tokenizer.json of the grown vocabulary belongs beside it", folder.string(), last, model, known);
+  const Tokenizer grown = Tokenizer::from_json(read_text(folder / "tokenizer.json"));
+  require(last < grown.vocab_size(), "{}: trains token {}, and its own tokenizer has {}", folder.string(), last, grown.vocab_size());
+  std::vector<std::string> tokens;
+  for (int32_t id = known; id < grown.vocab_size(); ++id) tokens.emplace_back(grown.id_to_token(id));
+  return tokens;
+}
+
 /// NAME=FOLDER, or a folder, whose last part is the name.
 std::pair<std::string, std::string> named_folder(const std::string& given) {
   const size_t equals = given.find('=');
@@ -52,7 +67,7 @@ std::pair<std::string, std::string> named_folder(const std::string& given) {
 }  // namespace
 
 Base open_base(const ModelOptions& options) {
-  auto files = open_model_files(options.path);
+  auto files = open_grown_files(open_model_files(options.path), options.new_tokens);
   Tokenizer tokenizer = files->tokenizer();
   const std::string source = chat_template_source(options.chat_template, files->chat_template());
   Base base{std::move(files), std::move(tokenizer), source, std::nullopt};
@@ -67,6 +82,14 @@ std::shared_ptr<Transformer> load_base(const Base& base, const LoadOptions& opti
 }
 
 const ChatTemplate* chat_or_null(const Base& base) { return base.chat ? &*base.chat : nullptr; }
+
+AdapterOptions with_new_tokens(AdapterOptions adapter, const ModelOptions& model, const Tokenizer& tokenizer) {
+  auto& trained = adapter.trainable_token_indices;
+  const auto count = static_cast<int32_t>(model.new_tokens.size());
+  for (int32_t id = tokenizer.vocab_size() - count; id < tokenizer.vocab_size(); ++id)
+    if (std::find(trained.begin(), trained.end(), id) == trained.end()) trained.push_back(id);
+  return adapter;
+}
 
 int64_t virtual_tokens_of(const std::optional<AdapterOptions>& adapter) {
   int64_t count = 0;
@@ -134,6 +157,7 @@ Target open_target(const std::string& path, const std::string& adapter_folder, c
     if (adapter_folder.empty()) return target;
     target.adapter = read_adapter_options(adapter_folder, log);
     target.adapter_folder = adapter_folder;
+    target.model.new_tokens = new_tokens_of(*target.adapter, adapter_folder, path);
     target.what += " with " + adapter_folder;
     return target;
   }
@@ -166,6 +190,7 @@ std::vector<Target> open_targets(const std::string& path, const std::vector<std:
     const auto [name, folder] = named_folder(given);
     targets.push_back(open_target(path, folder, checkpoint, log));
     targets.back().adapter_name = name;
+    require(targets.back().model.new_tokens == targets.front().model.new_tokens, "{} and {} belong to vocabularies that grew apart", targets.front().adapter_name, name);
     require(names.insert(name).second, "two adapters are named '{}': give one another name: NAME={}", name, folder);
   }
   return targets;

@@ -25,6 +25,8 @@ std::shared_ptr<Transformer> load_base(const Base& base, const LoadOptions& opti
 
 /// What the data pass takes: the template, or null where the model has none.
 const ChatTemplate* chat_or_null(const Base& base);
+/// The adapter as it trains over this model: model.new_tokens are the tokenizer's last, and their vectors are always trained.
+AdapterOptions with_new_tokens(AdapterOptions adapter, const ModelOptions& model, const Tokenizer& tokenizer);
 /// How many virtual tokens an adapter puts in front of each sample: data.max_length and a model's positions count them.
 int64_t virtual_tokens_of(const std::optional<AdapterOptions>& adapter);
 /// The job's data as this model's ids and labels, from the cache of this machine where it is there. An outline does.

@@ -51,7 +51,7 @@ def one_run(setting, task):
     with tempfile.TemporaryDirectory() as work:
         run = Path(work) / "run"
         result = subprocess.run([setting.graft, "finetune", str(Path(__file__).parent / table.config), *keys, f"data.train.0.path={data / train}.jsonl",
-                                 f"output_dir={run}", *table.rows[task["row"]].keys], capture_output=True, text=True)
+                                 f"output_dir={run}", *table.keys, *table.rows[task["row"]].keys], capture_output=True, text=True)
         line = {**task, "seconds": round(time.time() - start, 1)}
         return {**line, "error": result.stderr[-400:]} if result.returncode else {**line, **figures(run, result.stderr)}
 

@@ -123,12 +123,26 @@ Tensor Decoder::hidden(const Batch& batch, Cache* cache) {
   return pooled(norm_->forward(x, batch), task_, batch);
 }
 
+/// What sits at the embedding may change the head that follows it: each part of a mixed batch has its own.
+Tensor Decoder::tied_logits(const Tensor& hidden, const Batch& batch) const {
+  if (batch.parts) {
+    std::vector<Tensor> rows;
+    int64_t begin = 0;
+    for (const Batch& part : *batch.parts) {
+      rows.push_back(tied_logits(hidden.narrow(0, begin, part.ids.size(0)), part));
+      begin += part.ids.size(0);
+    }
+    return at::cat(rows);
+  }
+  Tensor logits;
+  if (const auto words = embed_->adapter(batch.adapter); words && !head_->adapter(batch.adapter))
+    logits = words->predict_tied(hidden, *head_);
+  return logits.defined() ? logits : head_->forward(hidden, batch);
+}
+
 Tensor Decoder::predict(const Tensor& hidden, const Batch& batch) {
   if (task_head_) return task_head_->forward(hidden, batch);
-  Tensor logits;
-  if (shape_.tied_head && !head_->adapter(batch.adapter))
-    if (const auto words = embed_->adapter(batch.adapter)) logits = words->predict_tied(hidden, *head_);
-  if (!logits.defined()) logits = head_->forward(hidden, batch);
+  const Tensor logits = shape_.tied_head ? tied_logits(hidden, batch) : head_->forward(hidden, batch);
   return shape_.logit_cap > 0 ? at::tanh(logits / shape_.logit_cap) * shape_.logit_cap : logits;
 }
 

@@ -32,7 +32,8 @@ const std::set<std::string> ignorable = {
     "encoder_num_layers", "encoder_dropout", "encoder_reparameterization_type", "prompt_tuning_init", "prompt_tuning_init_text",
     "tokenizer_name_or_path", "tokenizer_kwargs", "prefix_projection", "fan_in_fan_out" /* of the base: the model knows */};
 // Fields that must mean nothing without a warning: every writer has them.
-const std::set<std::string> expected_empty = {"lora_bias", "use_qalora", "trainable_token_indices"};
+const std::set<std::string> expected_empty = {"lora_bias", "use_qalora"};
+constexpr const char* tokens_key = "trainable_token_indices";
 
 bool is_nothing(const Json& value) {
   return value.is_null() || (value.is_boolean() && !value.get<bool>()) || (value.is_structured() && value.empty()) ||
@@ -44,6 +45,18 @@ NamesOrPattern read_names(const Json& value) {
   return value.get<std::vector<std::string>>();
 }
 
+/// A list of ids, or one by the module that has such rows; graft's modules have the same ones.
+std::vector<int> read_tokens(const Json& value, const std::string& where) {
+  if (value.is_array()) return value.get<std::vector<int>>();
+  std::vector<int> tokens;
+  for (const auto& [module, ids] : value.items()) {
+    const auto own = ids.get<std::vector<int>>();
+    require(tokens.empty() || tokens == own, "{}: {}: {} has other tokens than the module before it; graft trains the same in both", where, tokens_key, module);
+    tokens = own;
+  }
+  return tokens;
+}
+
 void take_targets(PeftFields& fields, AdapterOptions& options) {
   Json value;
   if (fields.take("target_modules", value)) options.target_modules = read_names(value);
@@ -51,6 +64,7 @@ void take_targets(PeftFields& fields, AdapterOptions& options) {
   if (fields.take("layers_to_transform", value)) options.layers_to_transform = value.is_array() ? value.get<std::vector<int>>() : std::vector<int>{value.get<int>()};
   fields.take("modules_to_save", options.modules_to_save);
   fields.take(tying_key, value);   // match_base looks at it
+  if (fields.take(tokens_key, value)) options.trainable_token_indices = read_tokens(value, fields.where());
 }
 
 void refuse_the_rest(const PeftFields& fields, const Log& log) {
@@ -86,10 +100,11 @@ AdapterOptions options_from_config(const Json& config, const std::string& where,
 
 /// The full names of what was grafted (no reader has to match patterns again), and of what is trained whole.
 void add_modules(Json& config, const Transformer& model, const std::string& name, const AdapterOptions& options) {
-  const auto whole = saved_sites(model, options);
+  const auto whole = saved_sites(model, options), tokens = token_sites(model, options);
   std::vector<std::string> targets, saved;
   for (Site* site : model.sites()) {
     if (!site->adapter(name)) continue;
+    if (std::find(tokens.begin(), tokens.end(), site) != tokens.end()) continue;
     const bool is_whole = std::find(whole.begin(), whole.end(), site) != whole.end();
     // PEFT saves a classifier's head as one module: classifier, of classifier.dense and classifier.out_proj.
     (is_whole ? saved : targets).push_back(is_whole && site->role() == Role::head ? site->path().substr(0, site->path().find('.')) : site->path());
@@ -98,6 +113,7 @@ void add_modules(Json& config, const Transformer& model, const std::string& name
   if (config["peft_type"] != "PROMPT_TUNING" && config["peft_type"] != "P_TUNING" && config["peft_type"] != "PREFIX_TUNING") config["target_modules"] = targets;
   config["modules_to_save"] = saved.empty() ? Json(nullptr) : Json(saved);
   if (ties_head(model, options)) config[tying_key] = true;
+  for (const Site* site : tokens) config[tokens_key][site->path()] = options.trainable_token_indices;
 }
 
 Json config_of(const Transformer& model, const std::string& name, const AdapterOptions& options, const Method& method, const std::string& base_model) {
@@ -119,13 +135,17 @@ Json config_of(const Transformer& model, const std::string& name, const AdapterO
   return config;
 }
 
-/// A file that says nothing of a classifier's head was trained on the base's own.
+/// A file that says nothing of a classifier's head, or of a head's tokens (PEFT's list of tokens is the embedding's), was trained on the base's own.
 void keep_own_head(TensorMap& tensors, const Transformer& model, const std::string& name, const AdapterOptions& options, const Method& method) {
   for (const Site* site : saved_sites(model, options)) {
     const std::string path = std::string(method.file_prefix()) + site->path() + ".";
     if (site->role() != Role::head || tensors.contains(path + "weight")) continue;
     for (const auto& item : site->adapter(name)->named_parameters()) tensors.try_emplace(path + item.key(), item.value().detach());
   }
+  for (const Site* site : token_sites(model, options))
+    if (site->role() == Role::head)
+      for (const auto& item : site->adapter(name)->named_parameters())
+        tensors.try_emplace(std::string(method.file_prefix()) + site->path() + "." + item.key(), item.value().detach());
 }
 
 }  // namespace

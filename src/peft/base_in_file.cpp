@@ -20,24 +20,29 @@ bool has_role(const std::vector<Site*>& sites, Role role) {
   return std::any_of(sites.begin(), sites.end(), [&](const Site* site) { return site->role() == role; });
 }
 
-/// Equal in the less exact of both types. True where no such values are at hand: in an outline, or on a quantised base.
-bool may_be(const Site& site, const Tensor& value) {
+/// Equal in the less exact of both types, but for the rows of tokens that the adapter has. True where no such values are at hand: in an outline, or
+/// on a quantised base.
+bool may_be(const Site& site, const Tensor& value, const std::vector<int>& tokens = {}) {
   const auto* dense = dynamic_cast<const DenseWeight*>(site.weight());
   if (site.device().is_meta() || !dense) return true;
   const Tensor own = dense->dense(dense->dtype());
-  const auto coarse = [&](const Tensor& x) { return x.to(value.scalar_type()).to(dense->dtype()).cpu(); };
+  const Tensor replaced = at::tensor(std::vector<int64_t>(tokens.begin(), tokens.end()), at::kLong);
+  const auto coarse = [&](const Tensor& x) { return x.to(value.scalar_type()).to(dense->dtype()).cpu().index_fill(0, replaced, 0); };
   return own.sizes() == value.sizes() && at::equal(coarse(own), coarse(value));
 }
 
-/// Beside an adapted embedding or head PEFT writes the base's own weight.
-void drop_base_layers(const Transformer& model, TensorMap& tensors, const std::string& what) {
-  constexpr std::string_view end = ".base_layer.weight";
+/// Beside an adapted embedding or head, and where a vocabulary grew, PEFT writes the base's own weight.
+void drop_base_layers(const Transformer& model, const AdapterOptions& options, TensorMap& tensors, const std::string& what) {
+  constexpr std::string_view end = ".base_layer.weight", of_tokens = ".token_adapter";
   std::erase_if(tensors, [&](const auto& item) {
     const auto& [key, value] = item;
     if (!key.starts_with(peft_prefix) || !key.ends_with(end)) return false;
-    const Site* site = site_at(model, std::string_view(key).substr(peft_prefix.size(), key.size() - peft_prefix.size() - end.size()));
+    std::string_view path = std::string_view(key).substr(peft_prefix.size(), key.size() - peft_prefix.size() - end.size());
+    const bool by_token = path.ends_with(of_tokens);
+    if (by_token) path.remove_suffix(of_tokens.size());
+    const Site* site = site_at(model, path);
     if (!site || !site->weight()) return false;
-    require(may_be(*site, value), "{}: {} is not this base's: the adapter belongs to a base with another {}", what, key, site->path());
+    require(may_be(*site, value, by_token ? options.trainable_token_indices : std::vector<int>{}), "{}: {} is not this base's: the adapter belongs to a base with another {}", what, key, site->path());
     return true;
   });
 }
@@ -55,6 +60,16 @@ std::string weight_key(const Transformer& model, Role role) {
   const auto& sites = model.sites();
   const auto site = std::find_if(sites.begin(), sites.end(), [&](const Site* s) { return s->role() == role; });
   return site == sites.end() ? "" : std::string(peft_prefix) + (*site)->path() + ".weight";
+}
+
+/// ... and the tied head's tokens beside the embedding's.
+void drop_tied_tokens(const Transformer& model, TensorMap& tensors, const std::string& what) {
+  constexpr std::string_view end = ".token_adapter.trainable_tokens_delta";
+  const auto words = tensors.find(std::string(peft_prefix) + model.first_site(SiteKind::embedding)->path() + std::string(end));
+  const auto head = tensors.find(std::string(peft_prefix) + "lm_head" + std::string(end));
+  if (words == tensors.end() || head == tensors.end() || !model.tied_head()) return;
+  require(at::equal(words->second, head->second), "{}: {} and {} differ, and this base has one tensor for both", what, words->first, head->first);
+  tensors.erase(head);
 }
 
 void drop_tied_head(const Transformer& model, TensorMap& tensors, const std::string& what) {
@@ -104,7 +119,8 @@ TensorMap taken_head(const Transformer& model, TensorMap& tensors) {
 }
 
 void match_base(const Transformer& model, const AdapterOptions& options, const Json& config, TensorMap& tensors, const std::string& what) {
-  drop_base_layers(model, tensors, what);
+  drop_base_layers(model, options, tensors, what);
+  drop_tied_tokens(model, tensors, what);
   drop_hub_vocabulary_head(model, tensors, what);
   if (!model.tied_head() || config.value("peft_type", Json()).is_null()) return;
   const bool tied = config.value(tying_key, Json(false)) == Json(true), ties = ties_head(model, options);

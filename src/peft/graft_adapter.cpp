@@ -6,6 +6,7 @@
 
 #include "graft/core/error.h"
 #include "graft/core/table.h"
+#include "graft/peft/token_rows.h"
 #include "base_in_file.h"
 
 namespace graft {
@@ -93,6 +94,23 @@ std::vector<Site*> saved_sites(const Transformer& model, const AdapterOptions& o
   return sites;
 }
 
+std::vector<Site*> token_sites(const Transformer& model, const AdapterOptions& options) {
+  if (options.trainable_token_indices.empty()) return {};
+  const auto method = make_method(options);
+  require(method->file_form() != FileForm::adapter_hub, "adapter.trainable_token_indices: AdapterHub's folders, which {} is kept in, have no place for them", options.method);
+  const auto taken = target_sites(model, options), whole = saved_sites(model, options);
+  const auto holds = [](const std::vector<Site*>& list, const Site* site) { return std::find(list.begin(), list.end(), site) != list.end(); };
+  std::vector<Site*> sites;
+  for (Site* site : model.sites()) {
+    const bool is_head = site->role() == Role::head && model.task().kind == TaskKind::causal_lm;
+    if (site->role() != Role::words && !is_head) continue;
+    if (holds(whole, site) || (holds(taken, site) && method->trains_whole())) continue;
+    require(!holds(taken, site), "adapter.trainable_token_indices: {} holds an adapter of {} already", site->path(), options.method);
+    if (!site->shares_weight()) sites.push_back(site);
+  }
+  return sites;
+}
+
 void graft_adapter(Transformer& model, const std::string& name, const AdapterOptions& options, const GraftSetting& setting, const Log& log) {
   const auto method = make_method(options);
   const auto sites = target_sites(model, options);
@@ -105,6 +123,8 @@ void graft_adapter(Transformer& model, const std::string& name, const AdapterOpt
       require(!site->adapter(name), "adapter.modules_to_save: {} holds an adapter of {} already", site->path(), options.method);
       site->seat(name, std::make_shared<ReplaceAdapter>(*site)), ++counts[last_name(site->path()) + " (whole)"];
     }
+    for (Site* site : token_sites(model, options))
+      site->seat(name, std::make_shared<TokenRows>(*site, options.trainable_token_indices)), ++counts[last_name(site->path()) + " (rows of tokens)"];
   } catch (...) {
     remove_adapter(model, name);
     throw;
@@ -113,7 +133,9 @@ void graft_adapter(Transformer& model, const std::string& name, const AdapterOpt
   for (const auto& [module, count] : counts) summary.push_back(fmt::format("{} x{}", module, count));
   log.info("grafted {}: {} trainable parameters on {}", options.method, trainable_elements(model, name), join(summary));
   if (setting.fresh && !method->first_effect().empty()) log.info("at first the model does not say just what the base says: {}", method->first_effect());
-  if (method->file_form() == FileForm::peft && !dynamic_cast<const LowRankMethod*>(method.get()) && ties_head(model, options))
+  const bool in_peft_alone = method->file_form() == FileForm::peft && !dynamic_cast<const LowRankMethod*>(method.get());
+  if (in_peft_alone && !token_sites(model, options).empty()) log.warn("PEFT trains tokens beside its LoRA alone; of this adapter it passes them over");
+  if (in_peft_alone && ties_head(model, options))
     log.warn("the head follows the embedding that is trained whole; PEFT knows that of its LoRA alone, and beside {} its head stays the base's", options.method);
   if (model.tied_head() && counts.contains("lm_head"))
     log.warn("lm_head shares its weight with the embedding; the adapter changes the head alone, and a merged export stores both apart");

@@ -12,6 +12,7 @@ class FullMethod : public Method {
  public:
   explicit FullMethod(const FullOptions&) {}
   bool usual(const Site& site) const override { return has_values(site) && !site.shares_weight(); }   // a tied head follows its embedding
+  bool trains_whole() const override { return true; }
   std::shared_ptr<Adapter> make(const Site& site, const GraftSetting&) override { return std::make_shared<ReplaceAdapter>(site); }
 };
 

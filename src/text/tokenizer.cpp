@@ -164,6 +164,20 @@ Json Tokenizer::config() const {
   return config;
 }
 
+Tokenizer Tokenizer::with_tokens(const std::vector<std::string>& tokens) const {
+  TokenizerJson json = TokenizerJson::parse(impl_->json_text);
+  auto& added = json["added_tokens"];
+  if (!added.is_array()) added = TokenizerJson::array();
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    require(!tokens[i].empty(), "a new token is empty");
+    if (const auto id = token_to_id(tokens[i])) refuse("'{}' is no new token: the model has it, with id {}", tokens[i], *id);
+    require(std::find(tokens.begin(), tokens.begin() + static_cast<int64_t>(i), tokens[i]) == tokens.begin() + static_cast<int64_t>(i), "new token '{}' is given twice", tokens[i]);
+    added.push_back({{"id", vocab_size() + static_cast<int32_t>(i)}, {"content", tokens[i]}, {"single_word", false}, {"lstrip", false}, {"rstrip", false},
+                     {"normalized", false}, {"special", false}});
+  }
+  return from_json(json.dump(), impl_->config);
+}
+
 uint64_t Tokenizer::hash() const {
   Hash hash;
   hash.add(impl_->json_text);

@@ -10,11 +10,11 @@ import warnings
 from pathlib import Path
 
 import torch
-from peft import PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from peft.optimizers import create_loraplus_optimizer
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from adapter_cases import CASES, each_its_own, from_folder
+from adapter_cases import CASES, SHAPE, each_its_own, from_folder
 from adapter_training import (DECAY, LOGITS, check_apart, check_losses, graft_job, optimizer_for, parsed_options, randomise, relative_difference, token_loss,
                               train_with_graft, train_with_torch, write_data)
 from graft_program import first_values, graft_logits
@@ -130,6 +130,32 @@ class Comparison:
         check_losses(self.summary, case.name, mine, train_with_torch(model, optimizer_for(model, case.rate), token_loss(lambda ids: model(input_ids=ids).logits)))
         self.summary.line(f"{case.name}: trained model, logits", relative_difference(graft_logits(self.dump, run, texts), logits_of(model, texts)), 1e-4)
 
+    def check_new_tokens(self):
+        """A vocabulary that grew: PEFT's folder (with its tokenizer) in graft, and graft's in PEFT, the base resized as PEFT's guide has it."""
+        name, new, folder, run = "lora with new tokens", ["<tool>", "</tool>"], self.work / "new_tokens" / "peft", self.work / "new_tokens" / "run"
+        tokenizer = AutoTokenizer.from_pretrained(MODEL)
+        tokenizer.add_tokens(new)
+        ids = tokenizer.convert_tokens_to_ids(new)
+        texts = [[*ids_before, *ids, 7, ids[0]] for ids_before in fixed_ids(MODEL)]
+
+        def grown():
+            model = load_model(MODEL)
+            model.resize_token_embeddings(len(tokenizer))
+            return model
+        model = get_peft_model(grown(), LoraConfig(r=4, target_modules=["q_proj"], trainable_token_indices=ids, **SHAPE))
+        randomise(model)
+        model.eval().save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        self.summary.line(f"{name}: PEFT's folder in graft, logits", relative_difference(graft_logits(self.dump, MODEL, texts, folder), logits_of(model, texts)),
+                          LOGITS)
+        job = graft_job(MODEL, {"method": "lora", "rank": 4}, self.data, run, 2e-2, 5)
+        job["model"]["new_tokens"] = new
+        train_with_graft(self.program, folder.parent, "job", job)
+        theirs = PeftModel.from_pretrained(grown(), run / "adapter").eval()
+        self.summary.line(f"{name}: graft's folder in PEFT, logits", relative_difference(logits_of(theirs, texts), graft_logits(self.dump, run, texts)), LOGITS)
+        same = AutoTokenizer.from_pretrained(run / "adapter").convert_tokens_to_ids(new) == ids
+        self.summary.line(f"{name}: graft's tokenizer in transformers has the tokens", "yes" if same else "no", "the same ids", same)
+
     def to_peft(self, case, trained, base, texts, run):
         """(3) What graft trained and wrote, read by PEFT."""
         live = graft_logits(self.dump, run, texts)
@@ -152,6 +178,8 @@ def main():
         for case in CASES:
             if options.only in case.name if options.only else case.quick or options.all:
                 check_apart(summary, case.name, lambda: comparison.check(case))
+        if options.all or options.only in ("", "new tokens"):
+            check_apart(summary, "lora with new tokens", comparison.check_new_tokens)
     summary.exit()
 
 

@@ -121,7 +121,8 @@ TEST(AdapterFile, FieldsThatWouldChangeTheResultAreRefused) {
     }
   };
   EXPECT_NE(with("use_qalora", true).find("use_qalora"), std::string::npos);
-  EXPECT_NE(with("trainable_token_indices", Json::array({1})).find("trainable_token_indices"), std::string::npos);
+  const Json apart = {{"embed_tokens", {1}}, {"lm_head", {2}}};
+  EXPECT_NE(with("trainable_token_indices", apart).find("trainable_token_indices"), std::string::npos);
   EXPECT_NE(with("something_new", "on").find("something_new"), std::string::npos);
   EXPECT_EQ(with("something_new", nullptr), "");
   EXPECT_NE(with("peft_type", "OFT").find("OFT"), std::string::npos);

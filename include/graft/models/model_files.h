@@ -49,6 +49,9 @@ std::unique_ptr<ModelFiles> open_renamed_files(std::unique_ptr<ModelFiles> files
 /// The same with every matrix as [out, in] (transposed_files.cpp), and a dense tensor as the family's files hold it.
 std::unique_ptr<ModelFiles> open_transposed_files(std::unique_ptr<ModelFiles> files);
 Tensor as_in_files(const Json& config, const std::string& name, const Tensor& tensor);
+/// The same with more tokens (grown_files.cpp): their rows of the embedding, and of a head of its own, are at first the mean of all others, which
+/// is where a vocabulary can grow without the model noticing (Hewitt 2021, "Initializing New Word Embeddings for Pretrained Language Models").
+std::unique_ptr<ModelFiles> open_grown_files(std::unique_ptr<ModelFiles> files, const std::vector<std::string>& new_tokens);
 /// The same with the tensors of a task's head, at their first values where the files lack them, and without other tasks' (headed_files.cpp).
 std::unique_ptr<ModelFiles> open_headed_files(std::unique_ptr<ModelFiles> files, const Task& task);
 

@@ -46,6 +46,7 @@ class Decoder : public Transformer {
   void make_kinds();
   void make_head(TensorSource& source);
   Tensor embedded(const Batch& batch) const;
+  Tensor tied_logits(const Tensor& hidden, const Batch& batch) const;
   Keys keys_of(const Batch& batch, Cache* cache) const;
   /// The pass as layers of a kind are told of it.
   Batch seen_by(const Kind& kind, const Batch& batch, const Keys& keys) const;

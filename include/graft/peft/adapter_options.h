@@ -40,6 +40,7 @@ struct AdapterOptions {
   NamesOrPattern exclude_modules = std::vector<std::string>{};
   std::vector<int> layers_to_transform;
   std::vector<std::string> modules_to_save;
+  std::vector<int> trainable_token_indices;
   std::string init_from;
   MethodOptions options = LoraOptions{};
 
@@ -49,6 +50,7 @@ struct AdapterOptions {
     v("exclude_modules", exclude_modules, "which of them not");
     v("layers_to_transform", layers_to_transform, "only these layers");
     v("modules_to_save", modules_to_save, "modules of the base that are trained whole beside it: names; a classifier's head always is");
+    v("trainable_token_indices", trainable_token_indices, "tokens whose vectors are trained beside it, in the embedding and in a head of its own; model.new_tokens always are");
     v("init_from", init_from, "start from this adapter (a PEFT or AdapterHub folder) instead of fresh values");
     select_options();
 #define GRAFT_VISIT(name, Options) \

@@ -15,6 +15,9 @@ namespace graft {
 std::vector<Site*> target_sites(const Transformer& model, const AdapterOptions& options);
 /// The sites trained whole beside it: modules_to_save, and the head of a classifier.
 std::vector<Site*> saved_sites(const Transformer& model, const AdapterOptions& options);
+/// Where trainable_token_indices have rows: the embedding of words, and a language model's head that does not follow it, but where these are
+/// trained whole. RequestError: the method sits there otherwise.
+std::vector<Site*> token_sites(const Transformer& model, const AdapterOptions& options);
 
 /// Makes and seats adapters under `name`; logs what was grafted.
 void graft_adapter(Transformer& model, const std::string& name, const AdapterOptions& options, const GraftSetting& setting, const Log& log = {});

@@ -40,6 +40,8 @@ class Method {
   /// Called once with all sites, before the first make().
   virtual void prepare(const Transformer& model, const std::vector<Site*>& sites, const GraftSetting& setting) {}
   virtual std::shared_ptr<Adapter> make(const Site& site, const GraftSetting& setting) = 0;
+  /// Whether its sites' values are what it trains, all of them.
+  virtual bool trains_whole() const { return false; }
   /// How much faster a parameter learns than the run's learning rate says (LoRA+).
   virtual double lr_scale(std::string_view parameter) const { return 1; }
   virtual double dropout() const { return 0; }

@@ -81,6 +81,8 @@ class Tokenizer {
   /// tokenizer_config.json (without chat template): what an export writes.
   std::string to_json() const;
   Json config() const;
+  /// The same with more tokens behind its own, found in any text. RequestError: it has one of them already, or one is empty or given twice.
+  Tokenizer with_tokens(const std::vector<std::string>& tokens) const;
   /// Of everything that decides an encoding.
   uint64_t hash() const;
 
