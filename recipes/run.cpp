@@ -161,7 +161,7 @@ void make_trainer(Member& member, Transformer& model, const Base& base, const Js
 
 void open_record(Member& member, Transformer& model, const Base& base, const Json& facts, Observer& observer, const std::stop_token& stop) {
   const fs::path run = member.job.output_dir;
-  fs::create_directories(run / "checkpoints");
+  make_folders(run / "checkpoints");
   write_file(run / "job.yaml", to_yaml(member.job));
   const Trainer& trainer = *member.trainer;
   member.record = std::make_unique<RunRecord>(RunRecord::Setup{model, member.name, base, member.job, *member.data, member.prompts, facts, trainer.state().step,

@@ -11,7 +11,7 @@ using Going = std::vector<TrainedAdapter*>;
 
 void save_all(const Going& adapters, const TrainedAdapter* but = nullptr) {
   for (auto* adapter : adapters)
-    if (adapter != but) adapter->trainer.save(adapter->observer);
+    if (adapter != but) adapter->trainer.save_now(adapter->observer);
 }
 
 /// What one of them, or no one in particular, fails at costs the others nothing.
