@@ -26,11 +26,15 @@ void guarded(const Going& adapters, const TrainedAdapter* own, F&& step) {
 }
 
 void step_in_turn(Transformer& model, const Going& adapters) {
-  for (auto* adapter : adapters)
-    guarded(adapters, adapter, [&] {
-      const Share share = adapter->trainer.next_share();
-      adapter->trainer.take_step(share, backward(model, share.adapter, share.micro_batches, share.context), adapter->observer);
+  for (auto* adapter : adapters) {
+    Share share;
+    double loss = 0;
+    guarded(adapters, nullptr, [&] {
+      share = adapter->trainer.next_share();
+      loss = backward(model, share.adapter, share.micro_batches, share.context);
     });
+    guarded(adapters, adapter, [&] { adapter->trainer.take_step(share, loss, adapter->observer); });
+  }
 }
 
 void step_in_one_pass(Transformer& model, const Going& adapters) {

@@ -185,7 +185,14 @@ void Trainer::run(Observer& observer, std::stop_token stop) {
       throw Stopped(fmt::format("stopped after step {} of {}; saved in {}", state_.step, total_, setup_.run_folder.string()));
     }
     const Share share = next_share();
-    take_step(share, backward(setup_.model, share.adapter, share.micro_batches, share.context), observer);
+    double loss = 0;
+    try {
+      loss = backward(setup_.model, share.adapter, share.micro_batches, share.context);
+    } catch (...) {   // no memory, say: the adapter is still what the last step left
+      save_now(observer);
+      throw;
+    }
+    take_step(share, loss, observer);
   }
 }
 
