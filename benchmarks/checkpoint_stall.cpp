@@ -1,4 +1,5 @@
-// checkpoint_stall: how long a checkpoint of a LoRA of 8B size holds up a step of about a second, as JSON. The step is plain products.
+// checkpoint_stall: how long a checkpoint of a LoRA of 8B size holds up a step of about a second, as JSON. The step is plain
+// products.
 #include <ATen/ATen.h>
 
 #include <chrono>
@@ -20,7 +21,8 @@ double seconds_of(const std::function<void()>& work) {
 /// Rank 16 on the seven linears of 32 layers of Llama 3 8B: 41.9 M numbers, and Adam's two moments.
 Checkpoint lora_8b(int64_t step) {
   constexpr int64_t rank = 16, hidden = 4096, kv = 1024, mlp = 14336;
-  constexpr int64_t linears[7][2] = {{hidden, hidden}, {hidden, kv}, {hidden, kv}, {hidden, hidden}, {hidden, mlp}, {hidden, mlp}, {mlp, hidden}};
+  constexpr int64_t linears[7][2] = {{hidden, hidden}, {hidden, kv},  {hidden, kv}, {hidden, hidden},
+                                     {hidden, mlp},    {hidden, mlp}, {mlp, hidden}};
   Checkpoint checkpoint;
   checkpoint.state.step = step;
   checkpoint.facts = Json::object();
@@ -45,7 +47,7 @@ int main(int argc, char** argv) {
   const Tensor a = at::rand({1024, 1024});
   int products = 0;
   seconds_of([&] { at::mm(a, a); });
-  const double alone = seconds_of([&] {   // a step of a second
+  const double alone = seconds_of([&] {  // a step of a second
     for (double spent = 0; spent < 1; ++products) spent += seconds_of([&] { at::mm(a, a); });
   });
   double held_up = 0, beside = 0, written = 0;
@@ -64,6 +66,6 @@ int main(int argc, char** argv) {
     });
   }
   std::filesystem::remove_all(folder);
-  std::printf("{\"trained\": %ld, \"step_ms\": %.0f, \"held_up_ms\": %.2f, \"step_beside_ms\": %.0f, \"written_ms\": %.0f}\n", numbers, 1000 * alone,
-              1000 * held_up / rounds, 1000 * beside / rounds, 1000 * written / rounds);
+  std::printf("{\"trained\": %ld, \"step_ms\": %.0f, \"held_up_ms\": %.2f, \"step_beside_ms\": %.0f, \"written_ms\": %.0f}\n",
+              numbers, 1000 * alone, 1000 * held_up / rounds, 1000 * beside / rounds, 1000 * written / rounds);
 }

@@ -58,8 +58,8 @@ void CheckpointWriter::begin(Checkpoint live, const std::string& last_good) {
   std::promise<void> copied;
   copied_ = copied.get_future();
   std::optional<c10::Event> ready = now_on_device(live.adapter);
-  written_ = std::async(std::launch::async, [live = std::move(live), ready = std::move(ready), copied = std::move(copied), last_good,
-                                             folder = folder_, keep = keep_]() mutable {
+  written_ = std::async(std::launch::async, [live = std::move(live), ready = std::move(ready), copied = std::move(copied),
+                                             last_good, folder = folder_, keep = keep_]() mutable {
     const Checkpoint own = snapshot(live, std::move(ready), std::move(copied));
     check_finite(own.adapter, "the adapter's", own.state.step, last_good);
     check_finite(own.optimizer, "the optimizer's", own.state.step, last_good);

@@ -11,8 +11,8 @@ namespace {
 constexpr struct {
   std::string_view name;
   double seconds;
-} units[] = {{"s", 1},     {"second", 1},   {"seconds", 1},   {"m", 60},      {"min", 60},    {"minute", 60},
-             {"minutes", 60}, {"h", 3600}, {"hour", 3600}, {"hours", 3600}, {"steps", 0}, {"", 0}};
+} units[] = {{"s", 1},        {"second", 1}, {"seconds", 1}, {"m", 60},       {"min", 60},  {"minute", 60},
+             {"minutes", 60}, {"h", 3600},   {"hour", 3600}, {"hours", 3600}, {"steps", 0}, {"", 0}};
 
 }  // namespace
 

@@ -1,8 +1,8 @@
-// Any adapter folder, of PEFT or AdapterHub: load_adapter seats it in a tiny model or refuses it. An input is a folder in one piece:
-// adapter_config.json, a NUL, the weights; those are AdapterHub's where the config does not say peft_type.
+// Any adapter folder, of PEFT or AdapterHub: load_adapter seats it in a tiny model or refuses it. An input is a folder in one
+// piece: adapter_config.json, a NUL, the weights; those are AdapterHub's where the config does not say peft_type.
 //
-// The one reader that needs LibTorch, which is built by g++: this target comes from the ordinary build, with the calls that g++ makes at every
-// edge (-fsanitize-coverage=trace-pc) counted where libFuzzer looks.
+// The one reader that needs LibTorch, which is built by g++: this target comes from the ordinary build, with the calls that g++
+// makes at every edge (-fsanitize-coverage=trace-pc) counted where libFuzzer looks.
 #include <algorithm>
 
 #include "graft/core/error.h"
@@ -40,7 +40,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   config.fill(data, text.size());
   std::filesystem::remove(peft), std::filesystem::remove(hub);
   const size_t left = size - text.size();
-  graft::ScratchFile::fill(text.find("peft_type") != std::string_view::npos ? peft : hub, left ? end + 1 : end, left ? left - 1 : 0);
+  graft::ScratchFile::fill(text.find("peft_type") != std::string_view::npos ? peft : hub, left ? end + 1 : end,
+                           left ? left - 1 : 0);
   try {
     graft::load_adapter(*model, "fuzzed", config.folder());
     graft::remove_adapter(*model, "fuzzed");

@@ -56,16 +56,18 @@ class FaultsTest : public ::testing::Test {
 struct NoMemory : Observer {
   void on_step(const StepReport& report) override {
     if (report.step == 3)
-      throw c10::OutOfMemoryError({__func__, __FILE__, __LINE__},
-                                  "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 4.00 GiB. See documentation for more");
+      throw c10::OutOfMemoryError(
+          {__func__, __FILE__, __LINE__},
+          "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 4.00 GiB. See documentation for more");
   }
 };
 
 TEST_F(FaultsTest, OutOfMemorySaysWhatToChange) {
   NoMemory observer;
   const std::string text = fault([&] { finetune(alone(job("run")), {}, observer, log_, {}); });
-  for (const char* part : {"Tried to allocate 2.00 GiB", "GiB at most", "train.micro_batch_size=2 train.gradient_accumulation_steps=2",
-                           "train.recompute=layer", "quantization.format=nf4", "data.max_length=1024", "graft resume"})
+  for (const char* part :
+       {"Tried to allocate 2.00 GiB", "GiB at most", "train.micro_batch_size=2 train.gradient_accumulation_steps=2",
+        "train.recompute=layer", "quantization.format=nf4", "data.max_length=1024", "graft resume"})
     EXPECT_TRUE(has(text, part)) << part << " in " << text;
   EXPECT_FALSE(has(text, "See documentation"));
   EXPECT_EQ(fault_of_resume("run"), "");
@@ -73,7 +75,9 @@ TEST_F(FaultsTest, OutOfMemorySaysWhatToChange) {
 
 TEST_F(FaultsTest, AChangedDataFileIsNamed) {
   finetune(alone(job("run")), {}, nobody_, log_, {});
-  std::ofstream(folder_ / "model/data/train.jsonl", std::ios::app) << R"({"messages": [{"role": "user", "content": "pie"}, {"role": "assistant", "content": "food"}]})" << "\n";
+  std::ofstream(folder_ / "model/data/train.jsonl", std::ios::app)
+      << R"({"messages": [{"role": "user", "content": "pie"}, {"role": "assistant", "content": "food"}]})"
+      << "\n";
   EXPECT_TRUE(has(fault_of_resume("run"), "train.jsonl changed): put it back")) << fault_of_resume("run");
   fs::remove(folder_ / "model/data/train.jsonl");
   EXPECT_TRUE(has(fault_of_resume("run"), "train.jsonl: no such file")) << fault_of_resume("run");

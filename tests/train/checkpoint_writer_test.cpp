@@ -28,7 +28,7 @@ TEST(CheckpointWriter, WritesWhatWasThereAtItsBeginning) {
   writer.await_copy();
   live.fill_(2);
   EXPECT_EQ(writer.take(/*wait=*/true), folder / "checkpoints" / "step-7");
-  EXPECT_FALSE(writer.take(/*wait=*/true));   // said once
+  EXPECT_FALSE(writer.take(/*wait=*/true));  // said once
   EXPECT_TRUE(at::equal(CheckpointFolder(folder / "checkpoints").read(7).adapter.at("a"), at::ones({1 << 20})));
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// A file that is only added to, a record at a time. A disk that is full for a while costs nothing: what it does not take is kept and comes before
-// the next record. It is said when that begins, and again if the file is left incomplete.
+// A file that is only added to, a record at a time. A disk that is full for a while costs nothing: what it does not take is kept
+// and comes before the next record. It is said when that begins, and again if the file is left incomplete.
 #include <filesystem>
 #include <string>
 #include <string_view>

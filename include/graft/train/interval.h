@@ -6,8 +6,8 @@
 namespace graft {
 
 struct Interval {
-  int64_t steps = 0;     // 0: not by steps
-  double seconds = 0;    // 0: not by time
+  int64_t steps = 0;   // 0: not by steps
+  double seconds = 0;  // 0: not by time
 };
 
 /// RequestError naming `key` if the text is neither.
