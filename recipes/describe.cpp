@@ -79,11 +79,13 @@ std::string inspect_run(const fs::path& run) {
   const Job job = read_run_job(run);
   const CheckpointFolder checkpoints(run / "checkpoints");
   std::string text = fmt::format("{}\n  {} on {}\n", run.string(), job.adapter.method, job.model.path);
-  for (const int64_t step : checkpoints.steps()) {
-    const TrainState state = checkpoints.read(step).state;
-    text += fmt::format("  step {}: epoch {}, {} skipped{}\n", step, state.cursor.epoch, state.skipped,
-                        state.best && state.best_step == step ? ", best" : "");
-  }
+  for (const int64_t step : checkpoints.steps()) try {
+      const TrainState state = checkpoints.read(step).state;
+      text += fmt::format("  step {}: epoch {}, {} skipped{}\n", step, state.cursor.epoch, state.skipped,
+                          state.best && state.best_step == step ? ", best" : "");
+    } catch (const RequestError& e) {
+      text += fmt::format("  {}\n", e.what());
+    }
   return text + (fs::exists(run / "adapter") ? "  finished: the adapter is in adapter/\n" : "  not finished\n");
 }
 

@@ -44,17 +44,10 @@ Job with_findings_of(Job job, const Job& before) {
   return job;
 }
 
-/// Where a part of a run goes on; nothing if it has no checkpoint.
-std::optional<Checkpoint> last_checkpoint(const fs::path& run, const Log& log) {
-  const CheckpointFolder checkpoints(run / "checkpoints", log);
-  const auto steps = checkpoints.steps();
-  return steps.empty() ? std::nullopt : std::optional(checkpoints.read(steps.back()));
-}
-
 /// The part as it goes on; `job` may differ from the run's own in what start and free_keys allow.
 RunPart going_on(const std::string& name, const Job& job, const StartOptions& start, const Log& log) {
   const fs::path run = job.output_dir;
-  RunPart part{name, resolved(job), last_checkpoint(run, log)};
+  RunPart part{name, resolved(job), CheckpointFolder(run / "checkpoints", log).read_last()};
   if (!part.checkpoint) return part;
   const Job before = read_run_job(run);
   part.job = with_findings_of(part.job, before);

@@ -5,6 +5,7 @@
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
 #include "graft/peft/adapter_file.h"
+#include "graft/train/interval.h"
 
 namespace graft {
 
@@ -19,6 +20,7 @@ void check_job(const Job& job) {
     errors.add("eval needs held-out data: give data.val or data.val_size (eval.prompts alone asks for none)");
   if (!job.output_dir.empty() && std::filesystem::exists(job.output_dir) && !std::filesystem::is_directory(job.output_dir))
     errors.add("output_dir {} is a file", job.output_dir);
+  errors.guard([&] { read_interval("checkpoint.every", job.checkpoint.every); });
   errors.guard([&] { device_from_name(job.device); });
   errors.guard([&] { scheme_of(job.quantization); });
   errors.guard([&] { scheme_of(job.quantization.qat); });

@@ -11,13 +11,16 @@
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
 #include "graft/core/table.h"
+#include "graft/data/records.h"
 #include "graft/io/atomic_file.h"
+#include "graft/io/file_hash.h"
 #include "graft/peft/adapter_file.h"
 #include "graft/peft/qat.h"
 #include "graft/train/evaluate.h"
 #include "graft/train/together.h"
 #include "dense_cache.h"
 #include "model_writer.h"
+#include "out_of_memory.h"
 #include "run_record.h"
 #include "session.h"
 #include "task.h"
@@ -39,22 +42,45 @@ struct Member {
   std::unique_ptr<RunRecord> record;
 };
 
-Json facts_of(const Base& base, const Dataset& train, at::Device device, at::ScalarType dtype) {
+/// Hashes of the training files, so that a run that cannot go on says which one changed.
+Json data_files_of(const DataOptions& data) {
+  Json files = Json::object();
+  for (const auto& source : data.train)
+    for (const auto& file : source_files(source.path)) files[file.string()] = file_hash(file);
+  return files;
+}
+
+Json facts_of(const Base& base, const Member& member, at::Device device, at::ScalarType dtype) {
   return {{"graft", GRAFT_VERSION},
           {"base_fingerprint", fmt::format("{:016x}", base.files->fingerprint())},
-          {"data_hash", fmt::format("{:016x}", train.hash())},
+          {"data_hash", fmt::format("{:016x}", member.data->train.hash())},
+          {"data_files", data_files_of(member.job.data)},
           {"device", device.is_cuda() ? "cuda" : "cpu"},
           {"dtype", dtype_to_name(dtype)},
           {"threads", at::get_num_threads()},
           {"cpu_capability", at::get_cpu_capability()}};
 }
 
+/// "a.jsonl changed, b.jsonl is new"; files that are the same leave a change of how they are read.
+std::string changed_files(const Json& then, const Json& now) {
+  std::vector<std::string> changes;
+  for (const auto& [file, hash] : then.items())
+    if (!now.contains(file))
+      changes.push_back(file + " is not among them any more");
+    else if (now.at(file) != hash)
+      changes.push_back(file + " changed");
+  for (const auto& [file, hash] : now.items())
+    if (!then.contains(file)) changes.push_back(file + " is new");
+  return changes.empty() ? "its files are the same, but not how they are read" : join(changes);
+}
+
 /// What the checkpoint's steps were taken with must be here again: base and data to the bit; threads are set, the rest is told.
 void check_facts(const Json& then, const Json& now, bool allow_change, const Log& log) {
   ErrorList refused;
   const auto differs = [&](const char* key) { return then.value(key, Json()) != now.value(key, Json()); };
-  if (differs("base_fingerprint")) refused.add("the base model's files changed since the checkpoint was written");
-  if (differs("data_hash")) refused.add("the training data changed since the checkpoint was written");
+  if (differs("base_fingerprint")) refused.add("the base model's files changed since the checkpoint was written: put those back that it was trained on");
+  if (differs("data_hash")) refused.add("the training data changed since the checkpoint was written ({}): put it back as it was, or start another run in a new output_dir",
+                                         changed_files(then.value("data_files", Json::object()), now.at("data_files")));
   if (!allow_change) refused.raise("the run cannot go on exactly (--allow-change goes on all the same):");
   for (const auto& text : refused.errors()) log.warn("{}", text);
   for (const char* key : {"device", "dtype", "cpu_capability", "threads"})
@@ -163,11 +189,19 @@ void make_trainer(Member& member, Transformer& model, const Base& base, const Js
 
 void open_record(Member& member, Transformer& model, const Base& base, const Json& facts, Observer& observer, const std::stop_token& stop) {
   const fs::path run = member.job.output_dir;
-  fs::create_directories(run / "checkpoints");
+  make_folders(run / "checkpoints");
   write_file(run / "job.yaml", to_yaml(member.job));
   const Trainer& trainer = *member.trainer;
   member.record = std::make_unique<RunRecord>(RunRecord::Setup{model, member.name, base, member.job, *member.data, member.prompts, facts, trainer.state().step,
                                                                trainer.last_step(), member.log, stop}, observer);
+}
+
+/// Rephrases what LibTorch throws where the memory ends.
+void within_memory(const Job& job, at::Device device, const std::function<void()>& work) try {
+  work();
+} catch (const std::exception& e) {
+  if (!is_out_of_memory(e)) throw;
+  fail("{}", out_of_memory_text(e, job, device_memory(device).allocated_peak));
 }
 
 void train(Transformer& model, std::vector<Member>& members, const Log& log, const std::stop_token& stop) {
@@ -192,13 +226,14 @@ void run_jobs(std::vector<RunPart> parts, bool allow_change, Observer& observer,
   if (const auto& checkpoint = members.front().checkpoint) at::set_num_threads(checkpoint->facts.value("threads", at::get_num_threads()));
   const Base base = open_base(job.model);
   const Task task = prepare(members, base, stop);
-  const auto model = load_base(base, {device, dtype, job.quantization, task}, log, stop);
+  std::shared_ptr<Transformer> model;
+  within_memory(job, device, [&] { model = load_base(base, {device, dtype, job.quantization, task}, log, stop); });
   for (auto& member : members) {
-    const Json facts = facts_of(base, member.data->train, device, dtype);
+    const Json facts = facts_of(base, member, device, dtype);
     make_trainer(member, *model, base, facts, allow_change, stop);
     open_record(member, *model, base, facts, observer, stop);
   }
-  train(*model, members, log, stop);
+  within_memory(job, device, [&] { train(*model, members, log, stop); });
   for (const auto& member : members) {
     const fs::path folder = fs::path(member.job.output_dir) / "adapter";
     write_adapter(folder, *model, member.name, member.job.adapter, member.job.model.path);

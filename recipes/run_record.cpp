@@ -40,7 +40,7 @@ Json data_counts(const PreparedData& data) {
 /// Readies the folder's lines for the steps to come, so that it stands before a writer opens its file.
 MetricsWriter metrics_writer(const fs::path& run, const RunRecord::Setup& setup, Observer& next) {
   cut_lines(run / "metrics.jsonl", setup.step);
-  return {run / "metrics.jsonl", setup.job.train.log_every, next};
+  return {run / "metrics.jsonl", setup.job.train.log_every, next, setup.log};
 }
 
 void add_session_line(const fs::path& run, const char* event, const Json& rest) {
@@ -79,7 +79,7 @@ RunRecord::RunRecord(const Setup& setup, Observer& next)
       samples_(
           {setup.model, setup.adapter, setup.base, setup.prompts, setup.job.eval, run_ / "samples.jsonl", setup.log, setup.stop},
           next),
-      events_(run_ / "tensorboard", setup.step, to_yaml(setup.job), setup.job.train.log_every, samples_),
+      events_(run_ / "tensorboard", setup.step, to_yaml(setup.job), setup.job.train.log_every, samples_, setup.log),
       metrics_(metrics_writer(run_, setup, events_)) {
   begin_session(run_, setup);
   samples_.begin(setup.step);

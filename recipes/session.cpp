@@ -27,17 +27,17 @@ void add_ids(const Json& value, std::set<int32_t>& ids) {
     for (const auto& item : value) add_ids(item, ids);
 }
 
-int64_t chosen_step(const CheckpointFolder& checkpoints, const std::string& choice, const fs::path& run) {
-  const auto steps = checkpoints.steps();
-  require(!steps.empty(), "{}: has no complete checkpoint yet", run.string());
-  if (choice == "last") return steps.back();
-  if (choice == "best") {
-    const int64_t best = checkpoints.read(steps.back()).state.best_step;
-    require(best > 0, "{}: no evaluation has named a best checkpoint", run.string());
-    return best;
+Checkpoint chosen_checkpoint(const CheckpointFolder& checkpoints, const std::string& choice, const fs::path& run) {
+  if (choice == "last" || choice == "best") {
+    std::optional<Checkpoint> last = checkpoints.read_last();
+    require(last.has_value(), "{}: has no complete checkpoint yet", run.string());
+    if (choice == "last") return std::move(*last);
+    require(last->state.best_step > 0, "{}: no evaluation has named a best checkpoint", run.string());
+    return checkpoints.read(last->state.best_step);
   }
+  const auto steps = checkpoints.steps();
   for (const int64_t step : steps)
-    if (std::to_string(step) == choice) return step;
+    if (std::to_string(step) == choice) return checkpoints.read(step);
   refuse("{}: no checkpoint '{}'; there are: last, best, {}", run.string(), choice, fmt::join(steps, ", "));
 }
 
@@ -164,15 +164,14 @@ Target open_target(const std::string& path, const std::string& adapter_folder, c
   require(adapter_folder.empty(), "--adapter is for models; {} is a run, which has its own", path);
   const Job job = read_run_job(path);
   const CheckpointFolder checkpoints(fs::path(path) / "checkpoints", log);
-  const int64_t step = chosen_step(checkpoints, checkpoint.empty() ? "last" : checkpoint, path);
+  const Checkpoint read = chosen_checkpoint(checkpoints, checkpoint.empty() ? "last" : checkpoint, path);
   target.model = job.model;
   target.quantization = job.quantization;
   target.adapter = job.adapter;
   target.seed = job.train.seed;
-  const Checkpoint read = checkpoints.read(step);
   target.dtype = dtype_from_name(read.facts.value("dtype", std::string("fp32")), at::kCUDA);
   target.values = read.adapter;
-  target.what = fmt::format("{}, step {}", path, step);
+  target.what = fmt::format("{}, step {}", path, read.state.step);
   return target;
 }
 

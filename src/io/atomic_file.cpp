@@ -74,6 +74,15 @@ void write_file(const std::filesystem::path& file, std::string_view text) {
   out.commit();
 }
 
+void make_folders(const std::filesystem::path& folder) {
+  if (folder.empty() || std::filesystem::is_directory(folder)) return;
+  make_folders(folder.parent_path());
+  std::error_code error;
+  std::filesystem::create_directory(folder, error);
+  if (error) fail("{}: cannot be made: {}", folder.string(), error.message());
+  sync_folder(folder.parent_path());
+}
+
 void sync_folder(const std::filesystem::path& folder) {
   const std::filesystem::path name = folder.empty() ? "." : folder;
   const int descriptor = ::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

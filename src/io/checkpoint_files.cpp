@@ -78,9 +78,9 @@ std::vector<std::string> files_ending(const fs::path& folder, std::string_view s
 
 void refuse_pickles(const fs::path& folder, const std::string& model) {
   std::vector<std::string> pickles;
-  for (const char* suffix : {".bin", ".pt", ".pth"})
+  for (const char* suffix : {".bin", ".ckpt", ".pt", ".pth"})
     for (auto& name : files_ending(folder, suffix))
-      if (name.starts_with("pytorch_model") || name.starts_with("consolidated") || name == "model.pt")
+      if (name.starts_with("pytorch_model") || name.starts_with("consolidated") || name.starts_with("model."))
         pickles.push_back(std::move(name));
   if (pickles.empty()) return;
   refuse(

@@ -11,18 +11,17 @@
 #include <system_error>
 
 #include "graft/core/error.h"
+#include "graft/io/atomic_file.h"
 
 namespace graft {
 namespace {
 
 int opened(const std::filesystem::path& folder, const std::filesystem::path& file) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
+  make_folders(folder);
   const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   const int reason = errno;
   if (descriptor < 0 && reason != ENOENT)  // ENOENT: whoever held it took the folder away just now
     fail("{}: cannot be written: {}", folder.string(), std::generic_category().message(reason));
-  if (descriptor < 0 && error) fail("{}: cannot be made: {}", folder.string(), error.message());
   return descriptor;
 }
 

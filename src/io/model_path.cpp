@@ -122,6 +122,9 @@ std::filesystem::path resolve_model(const std::string& path) {
   const auto status = fs::status(local, error);
   if (fs::is_directory(status)) return local;
   if (fs::exists(status)) {
+    for (const char* pickle : {".bin", ".ckpt", ".pt", ".pth"})
+      if (local.extension() == pickle)
+        refuse("{}: a PyTorch pickle, which can run code when read; give its model's folder, and graft says how to convert it", path);
     require(local.extension() == ".gguf", "{}: a model is a folder, a .gguf file, or org/name; this is a file of another kind",
             path);
     return local;

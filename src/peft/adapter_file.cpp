@@ -203,7 +203,13 @@ TensorMap read_adapter_tensors(const fs::path& folder) {
     if (name == weights_names[1] && fs::exists(folder / hub_head_name)) tensors.merge(load_tensors(folder / hub_head_name));
     return tensors;
   }
-  refuse("{}: no {} (pickled .bin adapters are not read: save again as safetensors)", folder.string(), weights_names[0]);
+  for (const auto& entry : fs::directory_iterator(folder))
+    for (const char* suffix : {".bin", ".ckpt", ".pt", ".pth"})
+      if (const std::string file = entry.path().string(); file.ends_with(suffix))
+        refuse("{}: its weights are a PyTorch pickle, which can run code when read; convert it to safetensors once: python -c \"import torch, "
+               "safetensors.torch as s; s.save_file(torch.load('{}', weights_only=True), '{}')\"",
+               folder.string(), file, (folder / weights_names[0]).string());
+  refuse("{}: no {}", folder.string(), weights_names[0]);
 }
 
 void load_adapter_values(Transformer& model, const std::string& name, const AdapterOptions& options, const fs::path& folder) {

@@ -8,7 +8,6 @@
 #include <chrono>
 #include <cstring>
 
-#include "graft/core/error.h"
 
 namespace graft {
 namespace {
@@ -60,6 +59,7 @@ std::string summary(std::string_view tag, std::string_view rest) {
 /// events.out.tfevents.<seconds>.<host>.<process>: readers take a folder's files in the order of their names, so the seconds must
 /// rise.
 fs::path next_name(const fs::path& folder) {
+  fs::create_directories(folder);
   int64_t seconds = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   constexpr std::string_view prefix = "events.out.tfevents.";
   for (const auto& entry : fs::directory_iterator(folder)) {
@@ -85,11 +85,7 @@ std::string framed_record(std::string_view bytes) {
   return length + little_endian(masked(crc32c(length))) + std::string(bytes) + little_endian(masked(crc32c(bytes)));
 }
 
-EventFile::EventFile(const fs::path& folder, int64_t first_step) {
-  fs::create_directories(folder);
-  const fs::path file = next_name(folder);
-  out_.open(file, std::ios::binary);
-  check(out_.good(), "{}: cannot be written", file.string());
+EventFile::EventFile(const fs::path& folder, int64_t first_step, Log log) : out_(next_name(folder), std::move(log)) {
   write(0, message(3, "brain.Event:2"));         // Event.file_version
   write(first_step, message(7, integer(1, 1)));  // Event.session_log {status: START}
   flush();
@@ -109,7 +105,12 @@ void EventFile::text(std::string_view tag, int64_t step, std::string_view markdo
 
 void EventFile::write(int64_t step, std::string_view field) {
   const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-  out_ << framed_record(real64(1, now) + integer(2, step) + std::string(field));
+  records_ += framed_record(real64(1, now) + integer(2, step) + std::string(field));
+}
+
+void EventFile::flush() {
+  out_.add(records_);
+  records_.clear();
 }
 
 }  // namespace graft

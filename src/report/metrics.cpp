@@ -1,6 +1,7 @@
 #include "graft/report/metrics.h"
 
-#include "graft/core/error.h"
+#include <fstream>
+
 #include "graft/io/atomic_file.h"
 
 namespace graft {
@@ -43,18 +44,16 @@ bool worth_a_line(const StepReport& r, int64_t every) {
   return r.step % every == 0 || !r.samples.empty() || r.step == r.total_steps;
 }
 
-MetricsWriter::MetricsWriter(const std::filesystem::path& file, int64_t every, Observer& next)
-    : out_(file, std::ios::app), every_(every), next_(next) {
-  check(out_.good(), "{}: cannot be written", file.string());
-}
+MetricsWriter::MetricsWriter(const std::filesystem::path& file, int64_t every, Observer& next, Log log)
+    : out_(file, std::move(log)), every_(every), next_(next) {}
 
 void MetricsWriter::on_step(const StepReport& r) {
-  if (worth_a_line(r, every_)) out_ << to_line(step_line(r)) << std::endl;
+  if (worth_a_line(r, every_)) out_.add(to_line(step_line(r)) + "\n");
   next_.on_step(r);
 }
 
 void MetricsWriter::on_eval(const EvalReport& r) {
-  out_ << to_line(eval_line(r)) << std::endl;
+  out_.add(to_line(eval_line(r)) + "\n");
   next_.on_eval(r);
 }
 

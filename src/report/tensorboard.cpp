@@ -15,8 +15,8 @@ std::string verbatim(std::string_view text) {
 }  // namespace
 
 TensorBoardWriter::TensorBoardWriter(const std::filesystem::path& folder, int64_t step, std::string_view job, int64_t every,
-                                     Observer& next)
-    : events_(folder, step + 1), every_(every), next_(next) {
+                                     Observer& next, Log log)
+    : events_(folder, step + 1, std::move(log)), every_(every), next_(next) {
   events_.text("job", step, verbatim(job));
   events_.flush();
 }

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include "graft/core/error.h"
-#include "graft/core/hash.h"
 #include "graft/io/atomic_file.h"
 #include "graft/io/file_hash.h"
 #include "graft/io/tensors.h"
@@ -14,6 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr const char* manifest_name = "manifest.json";
+constexpr const char* aside_prefix = ".writing-step-";
 
 /// N of "step-N", or -1.
 int64_t step_of(const std::string& name) {
@@ -28,6 +27,38 @@ void write_manifest(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder))
     files[entry.path().filename().string()] = {{"bytes", entry.file_size()}, {"hash", file_hash(entry.path())}};
   write_file(folder / manifest_name, Json{{"format", 1}, {"files", files}}.dump(2) + "\n");
+}
+
+/// What a folder lacks of what its manifest lists: "" if nothing. Contents are read only if asked for.
+std::string fault(const fs::path& folder, bool contents) {
+  try {
+    const Json manifest = read_json(folder / manifest_name);
+    for (const auto& [name, facts] : manifest.at("files").items()) {
+      const fs::path file = folder / name;
+      if (!fs::exists(file)) return name + " is missing";
+      if (fs::file_size(file) != facts.at("bytes").get<uint64_t>()) return name + " has another size than the manifest says";
+      if (contents && file_hash(file) != facts.at("hash").get<std::string>()) return name + " is damaged (its hash differs)";
+    }
+    return "";
+  } catch (const std::exception& e) {
+    return std::string("its manifest cannot be used: ") + e.what();
+  }
+}
+
+/// What a kill left in the middle of its writing.
+void remove_unfinished(const fs::path& checkpoints) {
+  for (const auto& entry : fs::directory_iterator(checkpoints))
+    if (entry.path().filename().string().starts_with(aside_prefix)) fs::remove_all(entry.path());
+}
+
+void write_aside(const fs::path& aside, const Checkpoint& checkpoint) {
+  fs::create_directory(aside);
+  save_tensors(aside / "adapter.safetensors", checkpoint.adapter);
+  save_tensors(aside / "optimizer.safetensors", checkpoint.optimizer);
+  write_file(aside / "state.json", Json{{"state", checkpoint.state.to_json()}, {"facts", checkpoint.facts}}.dump(2) + "\n");
+  write_file(aside / "job.yaml", checkpoint.job);
+  write_manifest(aside);
+  sync_folder(aside);
 }
 
 }  // namespace
@@ -60,64 +91,48 @@ CheckpointFolder::CheckpointFolder(fs::path folder, Log log) : folder_(std::move
 fs::path CheckpointFolder::path(int64_t step) const { return folder_ / fmt::format("step-{}", step); }
 
 fs::path CheckpointFolder::write(const Checkpoint& checkpoint, int64_t keep) const {
-  const fs::path final_path = path(checkpoint.state.step), aside = folder_ / fmt::format(".writing-step-{}", checkpoint.state.step);
+  const int64_t step = checkpoint.state.step;
+  const fs::path final_path = path(step), aside = folder_ / fmt::format("{}{}", aside_prefix, step);
   try {
-    fs::remove_all(aside);
-    fs::create_directories(aside);
-    save_tensors(aside / "adapter.safetensors", checkpoint.adapter);
-    save_tensors(aside / "optimizer.safetensors", checkpoint.optimizer);
-    write_file(aside / "state.json", Json{{"state", checkpoint.state.to_json()}, {"facts", checkpoint.facts}}.dump(2) + "\n");
-    write_file(aside / "job.yaml", checkpoint.job);
-    write_manifest(aside);
-    sync_folder(aside);
-    fs::remove_all(final_path);   // an incomplete one of the same step
+    make_folders(folder_);
+    remove_unfinished(folder_);
+    write_aside(aside, checkpoint);
+    fs::remove_all(final_path);   // a damaged one of the same step
     fs::rename(aside, final_path);
     sync_folder(folder_);
   } catch (const std::exception& e) {
     std::error_code ignored;
     fs::remove_all(aside, ignored);
-    fail("the checkpoint of step {} could not be written: {}; earlier checkpoints are untouched", checkpoint.state.step, e.what());
+    throw NotWritten(fmt::format("the checkpoint of step {} could not be written: {}; earlier checkpoints are untouched", step, e.what()));
   }
-  std::vector<int64_t> old = steps();
+  std::vector<int64_t> old = listed();
   old.resize(old.size() - std::min(old.size(), static_cast<size_t>(keep)));
-  for (const int64_t step : old)
-    if (step != checkpoint.state.best_step) fs::remove_all(path(step));
+  for (const int64_t other : old)
+    if (other != checkpoint.state.best_step && other != step) fs::remove_all(path(other));
   return final_path;
 }
 
-std::string CheckpointFolder::fault(int64_t step) const {
-  const fs::path folder = path(step);
-  try {
-    const Json manifest = read_json(folder / manifest_name);
-    for (const auto& [name, facts] : manifest.at("files").items()) {
-      const fs::path file = folder / name;
-      if (!fs::exists(file)) return name + " is missing";
-      if (fs::file_size(file) != facts.at("bytes").get<uint64_t>()) return name + " has another size than the manifest says";
-      if (file_hash(file) != facts.at("hash").get<std::string>()) return name + " is damaged (its hash differs)";
-    }
-    return "";
-  } catch (const std::exception& e) {
-    return std::string("its manifest cannot be used: ") + e.what();
-  }
-}
-
-std::vector<int64_t> CheckpointFolder::steps() const {
+std::vector<int64_t> CheckpointFolder::listed() const {
   std::vector<int64_t> all;
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder_, error)) {
-    const int64_t step = step_of(entry.path().filename().string());
-    if (step < 0) continue;
-    if (const std::string why = fault(step); !why.empty())
-      log_.warn("{}: not a complete checkpoint, skipped: {}", entry.path().string(), why);
-    else
-      all.push_back(step);
-  }
+  for (const auto& entry : fs::directory_iterator(folder_, error))
+    if (const int64_t step = step_of(entry.path().filename().string()); step >= 0) all.push_back(step);
   std::sort(all.begin(), all.end());
   return all;
 }
 
+std::vector<int64_t> CheckpointFolder::steps() const {
+  std::vector<int64_t> all = listed();
+  std::erase_if(all, [&](int64_t step) {
+    const std::string why = fault(path(step), /*contents=*/false);
+    if (!why.empty()) log_.warn("{}: not a complete checkpoint, skipped: {}", path(step).string(), why);
+    return !why.empty();
+  });
+  return all;
+}
+
 Checkpoint CheckpointFolder::read(int64_t step) const {
-  if (const std::string why = fault(step); !why.empty()) refuse("{}: {}", path(step).string(), why);
+  if (const std::string why = fault(path(step), /*contents=*/true); !why.empty()) refuse("{}: {}", path(step).string(), why);
   const Json state = read_json(path(step) / "state.json");
   try {
     return {TrainState::from_json(state.at("state")), load_tensors(path(step) / "adapter.safetensors"),
@@ -125,6 +140,16 @@ Checkpoint CheckpointFolder::read(int64_t step) const {
   } catch (const Json::exception& e) {
     refuse("{}: state.json does not hold what it should: {}", path(step).string(), e.what());
   }
+}
+
+std::optional<Checkpoint> CheckpointFolder::read_last() const {
+  std::vector<int64_t> all = steps();
+  for (; !all.empty(); all.pop_back()) try {
+      return read(all.back());
+    } catch (const Error& e) {
+      log_.warn("{}; the checkpoint before it is taken", e.what());
+    }
+  return std::nullopt;
 }
 
 }  // namespace graft

@@ -9,9 +9,8 @@ namespace {
 
 using Going = std::vector<TrainedAdapter*>;
 
-void save_all(const Going& adapters, const TrainedAdapter* but = nullptr) {
-  for (auto* adapter : adapters)
-    if (adapter != but) adapter->trainer.save(adapter->observer);
+void save_all(const Going& adapters) {
+  for (auto* adapter : adapters) adapter->trainer.save_now(adapter->observer);
 }
 
 /// What one of them, or no one in particular, fails at costs the others nothing.
@@ -20,17 +19,22 @@ void guarded(const Going& adapters, const TrainedAdapter* own, F&& step) {
   try {
     step();
   } catch (...) {
-    save_all(adapters, own);
+    for (auto* adapter : adapters)
+      if (adapter != own) adapter->trainer.save_if_possible(adapter->observer);
     throw;
   }
 }
 
 void step_in_turn(Transformer& model, const Going& adapters) {
-  for (auto* adapter : adapters)
-    guarded(adapters, adapter, [&] {
-      const Share share = adapter->trainer.next_share();
-      adapter->trainer.take_step(share, backward(model, share.adapter, share.micro_batches, share.context), adapter->observer);
+  for (auto* adapter : adapters) {
+    Share share;
+    double loss = 0;
+    guarded(adapters, nullptr, [&] {
+      share = adapter->trainer.next_share();
+      loss = backward(model, share.adapter, share.micro_batches, share.context);
     });
+    guarded(adapters, adapter, [&] { adapter->trainer.take_step(share, loss, adapter->observer); });
+  }
 }
 
 void step_in_one_pass(Transformer& model, const Going& adapters) {

@@ -46,7 +46,10 @@ int64_t total_steps(const TrainOptions& options, int64_t steps_per_epoch) {
 Trainer::Trainer(TrainerSetup setup)
     : setup_(std::move(setup)),
       batches_(setup_.train, {setup_.options.micro_batch_size, setup_.options.gradient_accumulation_steps, setup_.options.seed, true}),
-      optimizer_(optimized(setup_), setup_.options.adamw()) {
+      optimizer_(optimized(setup_), setup_.options.adamw()),
+      checkpoint_every_(read_interval("checkpoint.every", setup_.checkpoint.every)),
+      checkpoints_(setup_.run_folder / "checkpoints", setup_.log),
+      writer_(checkpoints_, setup_.checkpoint.keep, setup_.log) {
   total_ = total_steps(setup_.options, batches_.steps_per_epoch());
   schedule_ = make_schedule(setup_.options, total_);
   setup_.model.set_recompute(setup_.options.recompute == "layer");
@@ -58,7 +61,7 @@ void Trainer::restore(const Checkpoint& checkpoint) {
   optimizer_.load_state(checkpoint.optimizer);
   state_ = checkpoint.state;
   batches_.seek(state_.cursor);
-  saved_step_ = state_.step;
+  begun_step_ = saved_step_ = state_.step;
 }
 
 void Trainer::update_loss_scale(bool finite) {
@@ -84,7 +87,10 @@ StepReport Trainer::optimize(const Share& share, double loss) {
   report.gradient_norm = optimizer_.clip(setup_.options.max_grad_norm);
   report.learning_rate = setup_.learning_rate * schedule_.at(state_.step);
   report.skipped = !std::isfinite(report.loss) || !std::isfinite(report.gradient_norm);
-  if (!report.skipped) optimizer_.step(report.learning_rate);
+  if (!report.skipped) {
+    writer_.await_copy();
+    optimizer_.step(report.learning_rate);
+  }
   update_loss_scale(!report.skipped);
   // A skipped step uses up its batch and advances the schedule, but not Adam's count.
   state_.skipped += report.skipped;
@@ -106,7 +112,7 @@ bool Trainer::evaluate(Observer& observer) {
   try {
     report = setup_.evaluate();
   } catch (const Stopped&) {
-    save(observer);
+    save_now(observer);
     throw;
   }
   report.step = state_.step;
@@ -116,26 +122,54 @@ bool Trainer::evaluate(Observer& observer) {
   if (report.best) state_.best = metric, state_.best_step = state_.step;
   state_.worse_evals = report.best ? 0 : state_.worse_evals + 1;
   observer.on_eval(report);
-  if (report.best) save(observer);
+  if (report.best) begin_save(observer);
   return setup_.eval.early_stop == 0 || state_.worse_evals < setup_.eval.early_stop;
 }
 
-std::string Trainer::last_good() const {
-  return saved_step_ < 0 ? "none" : CheckpointFolder(setup_.run_folder / "checkpoints").path(saved_step_).string();
+std::string Trainer::last_good() const { return saved_step_ < 0 ? "none" : checkpoints_.path(saved_step_).string(); }
+
+bool Trainer::checkpoint_is_due() const {
+  if (checkpoint_every_.seconds > 0) return seconds_since(begun_at_) >= checkpoint_every_.seconds;
+  return checkpoint_every_.steps > 0 && state_.step % checkpoint_every_.steps == 0;
 }
 
-void Trainer::save(Observer& observer) {
-  if (saved_step_ == state_.step) return;
-  const Checkpoint checkpoint{state_, parameter_values(setup_.model, setup_.adapter), optimizer_.state(), setup_.facts, setup_.job};
-  check_finite(checkpoint.adapter, "the adapter's", state_.step, last_good());
-  check_finite(checkpoint.optimizer, "the optimizer's", state_.step, last_good());
-  const auto folder = CheckpointFolder(setup_.run_folder / "checkpoints", setup_.log).write(checkpoint, setup_.checkpoint.keep);
-  saved_step_ = state_.step;
-  observer.on_checkpoint(state_.step, folder);
+void Trainer::note_written(Observer& observer, bool wait) {
+  try {
+    if (const auto folder = writer_.take(wait)) observer.on_checkpoint(saved_step_ = begun_step_, *folder);
+  } catch (const NotWritten& e) {
+    begun_step_ = saved_step_;
+    setup_.log.warn("{}. The run goes on and tries again at the next checkpoint; last good checkpoint: {}", e.what(), last_good());
+  }
+}
+
+void Trainer::begin_save(Observer& observer) {
+  if (begun_step_ == state_.step) return;
+  note_written(observer, /*wait=*/true);
+  writer_.begin({state_, parameter_values(setup_.model, setup_.adapter), optimizer_.state(), setup_.facts, setup_.job}, last_good());
+  begun_step_ = state_.step;
+  begun_at_ = std::chrono::steady_clock::now();
+}
+
+void Trainer::save_now(Observer& observer) {
+  begin_save(observer);
+  try {
+    if (const auto folder = writer_.take(/*wait=*/true)) observer.on_checkpoint(saved_step_ = begun_step_, *folder);
+  } catch (const NotWritten& e) {
+    begun_step_ = saved_step_;
+    fail("{}; last good checkpoint: {}", e.what(), last_good());
+  }
+}
+
+void Trainer::save_if_possible(Observer& observer) {
+  try {
+    save_now(observer);
+  } catch (const Error& e) {
+    setup_.log.warn("{}", e.what());
+  }
 }
 
 void Trainer::take_step(const Share& share, double loss, Observer& observer) {
-  const auto due = [](int64_t step, int64_t every) { return every > 0 && step % every == 0; };
+  note_written(observer, /*wait=*/false);
   const StepReport report = optimize(share, loss);
   name_spike(report, setup_.log);
   observer.on_step(report);
@@ -143,21 +177,30 @@ void Trainer::take_step(const Share& share, double loss, Observer& observer) {
         "{} steps in a row were not finite (loss {}, gradient norm {}); last good checkpoint: {}", state_.skipped_in_row, report.loss,
         report.gradient_norm, last_good());
   const bool last = state_.step == total_;
-  if (setup_.evaluate && (last || due(state_.step, setup_.eval.every)) && !evaluate(observer)) {
+  if (setup_.evaluate && (last || (setup_.eval.every > 0 && state_.step % setup_.eval.every == 0)) && !evaluate(observer)) {
     setup_.log.info("stopped early: {} evaluations without a better {}", state_.worse_evals, setup_.eval.metric);
     stopped_early_ = true;
   }
-  if (done() || due(state_.step, setup_.checkpoint.every)) save(observer);   // after the evaluation: it is part of the state
+  // After the evaluation: it is part of the state.
+  if (done()) return save_now(observer);
+  if (checkpoint_is_due()) begin_save(observer);
 }
 
 void Trainer::run(Observer& observer, std::stop_token stop) {
   while (!done()) {
     if (stop.stop_requested()) {
-      save(observer);
+      save_now(observer);
       throw Stopped(fmt::format("stopped after step {} of {}; saved in {}", state_.step, total_, setup_.run_folder.string()));
     }
     const Share share = next_share();
-    take_step(share, backward(setup_.model, share.adapter, share.micro_batches, share.context), observer);
+    double loss = 0;
+    try {
+      loss = backward(setup_.model, share.adapter, share.micro_batches, share.context);
+    } catch (...) {   // no memory, say: the adapter is still what the last step left
+      save_if_possible(observer);
+      throw;
+    }
+    take_step(share, loss, observer);
   }
 }
 

@@ -23,8 +23,9 @@ class ScratchFile {
     std::filesystem::remove_all(folder_, ignored);
   }
   ScratchFile(const ScratchFile&) = delete;
-  void fill(const uint8_t* data, size_t size) {
-    std::FILE* out = std::fopen(path_.c_str(), "wb");
+  void fill(const uint8_t* data, size_t size) { fill(path_, data, size); }
+  static void fill(const std::filesystem::path& path, const uint8_t* data, size_t size) {
+    std::FILE* out = std::fopen(path.c_str(), "wb");
     if (!out || std::fwrite(data, 1, size, out) != size || std::fclose(out) != 0) std::abort();
   }
   const std::filesystem::path& path() const { return path_; }

@@ -100,6 +100,13 @@ TEST(ModelFolder, FoldersOfOtherKinds) {
   folder.put("pytorch_model.bin", "");
   EXPECT_HAS(refused(), "pytorch_model.bin");
   EXPECT_HAS(refused(), "save_pretrained");
+  std::filesystem::remove(folder / "pytorch_model.bin");
+  for (const char* pickle : {"model.ckpt", "consolidated.00.pth", "model.pt"}) {
+    folder.put(pickle, "");
+    EXPECT_HAS(refused(), pickle);
+    std::filesystem::remove(folder / pickle);
+  }
+  folder.put("pytorch_model.bin", "");
   folder.put("config.json", "version https://git-lfs.github.com/spec/v1\n");
   EXPECT_HAS(refused(), "Git LFS pointer");
 }

@@ -104,6 +104,7 @@ TEST_F(Cache, Paths) {
   EXPECT_EQ(resolve_model(gguf), gguf);
   EXPECT_EQ(resolve_model(scratch_.path()), scratch_.path());
   EXPECT_HAS(refused(scratch_.put("m.txt", "")), "a file of another kind");
+  EXPECT_HAS(refused(scratch_.put("m.ckpt", "")), "pickle");
   EXPECT_HAS(refused(""), "empty");
   for (const char* path :
        {"/no/such", "./no", "../no", "a/b/c", "org/absent.gguf", "org/../x", "org/name@", "org/name@../x", "org/name@/x"})

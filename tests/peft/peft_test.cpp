@@ -141,5 +141,18 @@ TEST(AdapterFile, ValuesThatAreNotFiniteAreNeverWrittenOrMerged) {
   EXPECT_FALSE(std::filesystem::exists(folder / "out"));
 }
 
+TEST(AdapterFolder, PicklesAreRefusedWithTheCommandThatConvertsThem) {
+  for (const char* pickle : {"adapter_model.bin", "pytorch_adapter.bin", "adapter.ckpt", "adapter.pt", "adapter.pth"}) {
+    TemporaryFolder folder;
+    std::ofstream(folder / pickle) << "";
+    try {
+      read_adapter_tensors(folder.path());
+      FAIL() << pickle;
+    } catch (const RequestError& e) {
+      for (const char* part : {pickle, "can run code", "python -c"}) EXPECT_NE(std::string(e.what()).find(part), std::string::npos) << e.what();
+    }
+  }
+}
+
 }  // namespace
 }  // namespace graft::testing

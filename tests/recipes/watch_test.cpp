@@ -50,7 +50,7 @@ class WatchTest : public ::testing::Test {
     job.adapter.options = lora(4, 0.2);
     job.train.max_steps = 10, job.train.learning_rate = 1e-2, job.train.micro_batch_size = 4,
     job.train.gradient_accumulation_steps = 1, job.train.dtype = "fp32";
-    job.eval.every = 4, job.eval.max_new_tokens = 6, job.checkpoint.every = 3;
+    job.eval.every = 4, job.eval.max_new_tokens = 6, job.checkpoint.every = "3";
     if (prompts) job.eval.prompts = (folder_ / "prompts.txt").string();
     job.device = "cpu", job.output_dir = (folder_ / run).string();
     return job;
@@ -139,7 +139,7 @@ TEST_F(WatchTest, ASpikeIsNamedWithItsSamples) {
 
 TEST_F(WatchTest, WeightsThatAreNotFiniteAreNeverSaved) {
   Job given = job("run", false);
-  given.train.learning_rate = 1e39, given.train.warmup_steps = 0, given.checkpoint.every = 1;  // beyond fp32
+  given.train.learning_rate = 1e39, given.train.warmup_steps = 0, given.checkpoint.every = "1";  // beyond fp32
   try {
     train(given);
     FAIL() << "it went on";

@@ -29,6 +29,9 @@ class AtomicFile {
 
 void write_file(const std::filesystem::path& file, std::string_view text);
 
+/// Makes a folder and those above it that are missing, each durable.
+void make_folders(const std::filesystem::path& folder);
+
 /// Makes a folder's entries durable (fsync on the folder).
 void sync_folder(const std::filesystem::path& folder);
 

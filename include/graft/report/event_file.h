@@ -3,9 +3,11 @@
 // need.
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
+
+#include "graft/core/log.h"
+#include "graft/io/append_file.h"
 
 namespace graft {
 
@@ -19,14 +21,16 @@ std::string framed_record(std::string_view bytes);
 /// events from `first_step` on in those are void: a run that goes on from a checkpoint writes them again.
 class EventFile {
  public:
-  EventFile(const std::filesystem::path& folder, int64_t first_step);
+  EventFile(const std::filesystem::path& folder, int64_t first_step, Log log = {});
   void scalar(std::string_view tag, int64_t step, double value);
   void text(std::string_view tag, int64_t step, std::string_view markdown);
-  void flush() { out_.flush(); }
+  /// Until then nothing is in the file.
+  void flush();
 
  private:
   void write(int64_t step, std::string_view field);
-  std::ofstream out_;
+  AppendFile out_;
+  std::string records_;
 };
 
 }  // namespace graft

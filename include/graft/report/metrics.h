@@ -1,12 +1,13 @@
 #pragma once
 // metrics.jsonl: a line a step and a line an evaluation, appended as they come. docs/watching.md says what stands in them.
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "graft/core/json.h"
+#include "graft/core/log.h"
+#include "graft/io/append_file.h"
 #include "graft/train/observer.h"
 
 namespace graft {
@@ -23,13 +24,13 @@ bool worth_a_line(const StepReport& report, int64_t every);
 /// Writes metrics.jsonl and passes everything on to the next observer.
 class MetricsWriter : public Observer {
  public:
-  MetricsWriter(const std::filesystem::path& file, int64_t every, Observer& next);
+  MetricsWriter(const std::filesystem::path& file, int64_t every, Observer& next, Log log = {});
   void on_step(const StepReport& report) override;
   void on_eval(const EvalReport& report) override;
   void on_checkpoint(int64_t step, const std::filesystem::path& folder) override;
 
  private:
-  std::ofstream out_;
+  AppendFile out_;
   int64_t every_;
   Observer& next_;
 };

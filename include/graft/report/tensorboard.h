@@ -9,7 +9,8 @@ namespace graft {
 class TensorBoardWriter : public Observer {
  public:
   /// `step`: the last one that the run has behind it; `job` is shown as text.
-  TensorBoardWriter(const std::filesystem::path& folder, int64_t step, std::string_view job, int64_t every, Observer& next);
+  TensorBoardWriter(const std::filesystem::path& folder, int64_t step, std::string_view job, int64_t every, Observer& next,
+                    Log log = {});
   void on_step(const StepReport& report) override;
   void on_eval(const EvalReport& report) override;
   void on_checkpoint(int64_t step, const std::filesystem::path& folder) override { next_.on_checkpoint(step, folder); }

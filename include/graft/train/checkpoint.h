@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "graft/core/error.h"
 #include "graft/core/json.h"
 #include "graft/core/log.h"
 #include "graft/core/tensor.h"
@@ -38,19 +39,27 @@ struct Checkpoint {
   std::string job;                  // the resolved job as YAML
 };
 
+/// A checkpoint that the disk did not take.
+class NotWritten : public Error {
+ public:
+  using Error::Error;
+};
+
 /// runs/x/checkpoints
 class CheckpointFolder {
  public:
   explicit CheckpointFolder(std::filesystem::path folder, Log log = {});
-  /// Writes step-N; then removes all but the last `keep` and the best.
+  /// Writes step-N; then removes all but the last `keep` and the best. NotWritten: earlier ones are untouched.
   std::filesystem::path write(const Checkpoint& checkpoint, int64_t keep) const;
-  /// Complete checkpoints' steps, ascending; incomplete ones are named in a warning and left.
+  /// Steps of the checkpoints whose files are all there, by their sizes, ascending; others are named in a warning and left.
   std::vector<int64_t> steps() const;
   Checkpoint read(int64_t step) const;   // RequestError if damaged: names the file
+  /// The latest that is undamaged; damaged ones are named in a warning.
+  std::optional<Checkpoint> read_last() const;
   std::filesystem::path path(int64_t step) const;
 
  private:
-  std::string fault(int64_t step) const;   // "" if complete and undamaged
+  std::vector<int64_t> listed() const;   // all that have a manifest
   std::filesystem::path folder_;
   Log log_;
 };

@@ -70,10 +70,10 @@ struct EvalOptions {
 };
 
 struct CheckpointOptions {
-  int64_t every = 0;
+  std::string every = "0";
   int64_t keep = 3;
   void visit(auto& v) {
-    v("every", every, "steps between two checkpoints; 0: only at the end and when stopped", AtLeast(0));
+    v("every", every, "steps (200) or time (10 minutes, 10m) between two checkpoints; 0: only at the end and when stopped");
     v("keep", keep, "how many of the latest are kept, the best one apart", AtLeast(1));
   }
 };

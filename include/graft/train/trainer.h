@@ -13,7 +13,8 @@
 #include "graft/data/batches.h"
 #include "graft/nn/transformer.h"
 #include "graft/peft/graft_adapter.h"
-#include "graft/train/checkpoint.h"
+#include "graft/train/checkpoint_writer.h"
+#include "graft/train/interval.h"
 #include "graft/train/loss.h"
 #include "graft/train/observer.h"
 #include "graft/train/options.h"
@@ -57,8 +58,10 @@ class Trainer {
   Share next_share();
   /// The step itself, with the gradients of that share and its loss; then what is due: evaluation, checkpoint.
   void take_step(const Share& share, double loss, Observer& observer);
-  /// Writes a checkpoint, unless this step's is there.
-  void save(Observer& observer);
+  /// Writes a checkpoint of this step, if there is none, and waits until it is on the disk.
+  void save_now(Observer& observer);
+  /// The same on the way out of a failure, which what fails here must not hide: a warning.
+  void save_if_possible(Observer& observer);
   const std::string& adapter() const { return setup_.adapter; }
   Transformer& model() { return setup_.model; }
 
@@ -69,6 +72,9 @@ class Trainer {
  private:
   StepReport optimize(const Share& share, double loss);
   bool evaluate(Observer& observer);   // false: stop early
+  bool checkpoint_is_due() const;
+  void begin_save(Observer& observer);
+  void note_written(Observer& observer, bool wait);
   void update_loss_scale(bool finite);
   std::string last_good() const;       // the last checkpoint's folder, for messages
 
@@ -78,7 +84,11 @@ class Trainer {
   Schedule schedule_;
   TrainState state_;
   int64_t total_ = 0;
-  int64_t saved_step_ = -1;
+  Interval checkpoint_every_;
+  CheckpointFolder checkpoints_;
+  CheckpointWriter writer_;
+  int64_t begun_step_ = -1, saved_step_ = -1;   // of checkpoints: handed to the writer, on the disk
+  std::chrono::steady_clock::time_point begun_at_ = std::chrono::steady_clock::now();
   bool stopped_early_ = false;
   std::chrono::steady_clock::time_point step_started_{};
 };
