@@ -158,6 +158,7 @@ Task prepare(std::vector<Member>& members, const Base& base, const std::stop_tok
     const Task own = task_of_job(member.job, *base.files, stop);
     require(!task || *task == own, "{} and {} have different tasks, labels or (of a new head) seeds: adapters over one base share its head",
             members.front().name, member.name);
+    require(!member.job.data.packing || own.kind == TaskKind::causal_lm, "data.packing: rows of several samples are for the next token, not for {}", name_of(own.kind));
     if (!task) say_task(own, member.log);
     task = own;
     member.job.model = with_task(member.job.model, own);
@@ -175,7 +176,8 @@ void make_trainer(Member& member, Transformer& model, const Base& base, const Js
   const std::shared_ptr<Method> method = make_method(job.adapter);
   seat(model, member, base);
   member.trainer = std::make_unique<Trainer>(
-      TrainerSetup{model, member.name, [method](std::string_view name) { return method->lr_scale(name); }, member.data->train, job.train,
+      TrainerSetup{model, member.name, [method](std::string_view name) { return method->lr_scale(name); }, member.data->train,
+                   job.data.packing ? job.data.max_length : 0, job.train,
                    *job.train.learning_rate, job.eval, make_evaluation(model, member, base, stop), job.checkpoint, job.output_dir, facts, to_yaml(job), member.log});
   if (member.checkpoint) {
     check_facts(member.checkpoint->facts, facts, allow_change, member.log);
@@ -183,8 +185,8 @@ void make_trainer(Member& member, Transformer& model, const Base& base, const Js
     member.log.info("goes on from step {}; the rate at the next step is {:.3g}", member.trainer->state().step,
                     *job.train.learning_rate * member.trainer->schedule().at(member.trainer->state().step));
   }
-  member.log.info("{} optimizer steps of {} x {} samples, peak rate {:.3g}, {}", member.trainer->last_step(), job.train.gradient_accumulation_steps,
-                  job.train.micro_batch_size, *job.train.learning_rate, job.train.lr_scheduler);
+  member.log.info("{} optimizer steps of {} x {} {}, peak rate {:.3g}, {}", member.trainer->last_step(), job.train.gradient_accumulation_steps,
+                  job.train.micro_batch_size, job.data.packing ? "rows" : "samples", *job.train.learning_rate, job.train.lr_scheduler);
 }
 
 void open_record(Member& member, Transformer& model, const Base& base, const Json& facts, Observer& observer, const std::stop_token& stop) {

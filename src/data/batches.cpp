@@ -14,6 +14,13 @@ namespace {
 
 int64_t step_size(const BatchOptions& options) { return options.micro_batch_size * options.gradient_accumulation_steps; }
 
+/// 0, 1, 2 ...
+std::vector<int64_t> numbers(int64_t count) {
+  std::vector<int64_t> all(static_cast<size_t>(count));
+  std::iota(all.begin(), all.end(), int64_t{0});
+  return all;
+}
+
 template <class Samples>
 void sort_by_length(Samples&& samples, const Dataset& dataset) {
   std::ranges::stable_sort(samples, {}, [&](int64_t sample) { return dataset.length(sample); });
@@ -26,6 +33,19 @@ Batches::Batches(Dataset dataset, BatchOptions options) : dataset_(std::move(dat
           "micro_batch_size {} and gradient_accumulation_steps {} must be at least 1", options_.micro_batch_size,
           options_.gradient_accumulation_steps);
   require(dataset_.size() > 0, "0 samples to make batches of");
+  if (options_.row_length > 0) pack();
+}
+
+void Batches::pack() {
+  require(dataset_.task().kind == TaskKind::causal_lm, "data.packing: rows of several samples are for the next token, not for {}",
+          name_of(dataset_.task().kind));
+  std::vector<int64_t> order;
+  int64_t first = 0;
+  for (const SourceReport& source : dataset_.reports()) {
+    append_repeated(order, first, source.samples, source.repeat, options_.seed, 0);
+    first += source.samples;
+  }
+  rows_ = packed_rows(std::move(order), dataset_, options_.row_length, options_.slots, options_.seed);
 }
 
 int64_t Batches::samples_per_epoch() const {
@@ -34,7 +54,9 @@ int64_t Batches::samples_per_epoch() const {
   return samples;
 }
 
-int64_t Batches::steps_per_epoch() const { return (samples_per_epoch() + step_size(options_) - 1) / step_size(options_); }
+int64_t Batches::rows_per_epoch() const { return rows_.empty() ? samples_per_epoch() : std::ssize(rows_); }
+
+int64_t Batches::steps_per_epoch() const { return (rows_per_epoch() + step_size(options_) - 1) / step_size(options_); }
 
 const DataCursor& Batches::cursor() const { return cursor_; }
 
@@ -47,36 +69,57 @@ void Batches::seek(const DataCursor& cursor) {
 void Batches::order_epoch() {
   if (ordered_epoch_ == cursor_.epoch) return;
   const auto epoch = static_cast<uint64_t>(cursor_.epoch);
+  ordered_epoch_ = cursor_.epoch;
+  first_segments_.clear();
+  if (!rows_.empty()) {
+    steps_ = cut(options_.shuffle ? shuffled_rows(std::ssize(rows_), options_.seed, epoch) : numbers(std::ssize(rows_)), step_size(options_));
+    int64_t samples = 0;
+    for (const auto& step : steps_) {
+      first_segments_.push_back(samples);
+      for (const int64_t row : step) samples += std::ssize(rows_[static_cast<size_t>(row)]);
+    }
+    return;
+  }
   std::vector<int64_t> order;
   int64_t first = 0;
   for (const SourceReport& source : dataset_.reports()) {
     append_repeated(order, first, source.samples, source.repeat, options_.seed, epoch);
     first += source.samples;
   }
+  for (int64_t step = 0; step < steps_per_epoch(); ++step) first_segments_.push_back(step * step_size(options_));   // all but the last are full
   steps_ = options_.shuffle ? shuffled_steps(std::move(order), dataset_, step_size(options_), options_.seed, epoch)
                             : cut(order, step_size(options_));
   for (auto& step : steps_) sort_by_length(step, dataset_);
-  ordered_epoch_ = cursor_.epoch;
 }
 
 std::vector<HostBatch> Batches::next() {
   order_epoch();
   const auto index = static_cast<size_t>(cursor_.step_in_epoch);
-  // Every step before this one is full.
-  int64_t segment = cursor_.epoch * samples_per_epoch() + cursor_.step_in_epoch * step_size(options_);
+  int64_t segment = cursor_.epoch * samples_per_epoch() + first_segments_[index];
   std::vector<HostBatch> batches;
   for (const auto& rows : cut(steps_[index], options_.micro_batch_size)) {
-    batches.push_back(make_batch(dataset_, rows, segment));
-    segment += static_cast<int64_t>(rows.size());
+    batches.push_back(rows_.empty() ? make_batch(dataset_, rows, segment) : packed(rows, segment));
+    segment += std::ssize(batches.back().samples);
   }
   if (++cursor_.step_in_epoch == steps_per_epoch()) cursor_ = {cursor_.epoch + 1, 0};
   return batches;
 }
 
+HostBatch Batches::packed(std::span<const int64_t> rows, int64_t first_segment) const {
+  std::vector<std::vector<SampleView>> views;
+  std::vector<int64_t> samples;
+  for (const int64_t row : rows) {
+    views.emplace_back();
+    for (const int64_t sample : rows_[static_cast<size_t>(row)]) views.back().push_back(dataset_.sample(sample)), samples.push_back(sample);
+  }
+  HostBatch batch = make_packed_batch(views, first_segment);
+  batch.samples = std::move(samples);
+  return batch;
+}
+
 std::vector<std::vector<int64_t>> evaluation_batches(const Dataset& dataset, int64_t rows) {
   require(rows > 0, "evaluation needs at least 1 row a batch, not {}", rows);
-  std::vector<int64_t> order(static_cast<size_t>(dataset.size()));
-  std::iota(order.begin(), order.end(), int64_t{0});
+  std::vector<int64_t> order = numbers(dataset.size());
   sort_by_length(order, dataset);
   return cut(order, rows);
 }

@@ -38,6 +38,33 @@ void put_types(HostBatch& batch, const SampleView& sample, size_t begin) {
 
 }  // namespace
 
+HostBatch make_packed_batch(std::span<const std::vector<SampleView>> rows, int64_t first_segment) {
+  HostBatch batch;
+  batch.packed = true;
+  batch.rows = std::ssize(rows);
+  for (const auto& row : rows) {
+    int64_t length = 0;
+    for (const SampleView& sample : row) length += std::ssize(sample.ids);
+    batch.columns = std::max(batch.columns, length);
+  }
+  for (const auto& row : rows) {
+    for (const SampleView& sample : row) {
+      const size_t begin = batch.ids.size();
+      batch.ids.insert(batch.ids.end(), sample.ids.begin(), sample.ids.end());
+      for (int64_t t = 0; t < std::ssize(sample.ids); ++t) batch.positions.push_back(t);
+      batch.segments.resize(batch.ids.size(), first_segment);
+      batch.targets.resize(batch.ids.size(), -100);
+      put_next_tokens(batch, sample, begin);
+      batch.token_count += std::ssize(sample.ids);
+      ++first_segment;
+    }
+    const auto end = static_cast<size_t>((&row - rows.data() + 1) * batch.columns);
+    batch.ids.resize(end, 0), batch.segments.resize(end, -1), batch.targets.resize(end, -100);
+    while (batch.positions.size() < end) batch.positions.push_back(batch.positions.back() + 1);
+  }
+  return batch;
+}
+
 HostBatch make_batch(std::span<const SampleView> samples, const Task& task, int64_t first_segment) {
   HostBatch batch;
   batch.rows = std::ssize(samples);

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
+#include <set>
 #include <span>
 #include <utility>
 
+#include "graft/core/error.h"
 #include "graft/core/hash.h"
 
 namespace graft {
@@ -73,6 +76,32 @@ std::vector<std::vector<int64_t>> shuffled_steps(std::vector<int64_t> order, con
   auto steps = cut(order, step_size);
   shuffle(std::span(steps).first(full / static_cast<size_t>(step_size)), Random(seed, epoch, "steps"));
   return steps;
+}
+
+std::vector<std::vector<int64_t>> packed_rows(std::vector<int64_t> order, const Dataset& dataset, int64_t row_length, int64_t slots, uint64_t seed) {
+  shuffle(std::span(order), Random(seed, 0, "packing"));
+  std::ranges::stable_sort(order, std::greater(), [&](int64_t sample) { return dataset.length(sample); });
+  std::vector<std::vector<int64_t>> rows;
+  std::set<std::pair<int64_t, size_t>> room;   // tokens left, and the row
+  for (const int64_t sample : order) {
+    const int64_t length = dataset.length(sample) + slots;
+    check(length <= row_length, "a sample of {} tokens does not fit into a row of {}", length, row_length);
+    std::pair<int64_t, size_t> place{row_length, rows.size()};
+    if (const auto found = room.lower_bound({length, 0}); found != room.end())
+      place = *found, room.erase(found);
+    else
+      rows.emplace_back();
+    rows[place.second].push_back(sample);
+    room.insert({place.first - length, place.second});
+  }
+  return rows;
+}
+
+std::vector<int64_t> shuffled_rows(int64_t count, uint64_t seed, uint64_t epoch) {
+  std::vector<int64_t> rows(static_cast<size_t>(count));
+  std::iota(rows.begin(), rows.end(), int64_t{0});
+  shuffle(std::span(rows), Random(seed, epoch, "rows"));
+  return rows;
 }
 
 std::vector<std::vector<int64_t>> cut(const std::vector<int64_t>& samples, int64_t size) {

@@ -19,6 +19,13 @@ void append_repeated(std::vector<int64_t>& order, int64_t first, int64_t samples
 std::vector<std::vector<int64_t>> shuffled_steps(std::vector<int64_t> order, const Dataset& dataset, int64_t step_size,
                                                  uint64_t seed, uint64_t epoch);
 
+/// Samples laid into rows of at most `row_length` tokens, each taking `slots` more than its own: the longest first (equal ones in random order),
+/// each into the fullest row that has room for it (best fit decreasing).
+std::vector<std::vector<int64_t>> packed_rows(std::vector<int64_t> order, const Dataset& dataset, int64_t row_length, int64_t slots, uint64_t seed);
+
+/// 0 .. count - 1.
+std::vector<int64_t> shuffled_rows(int64_t count, uint64_t seed, uint64_t epoch);
+
 /// Consecutive pieces of `size`; the last may be smaller.
 std::vector<std::vector<int64_t>> cut(const std::vector<int64_t>& samples, int64_t size);
 

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "graft/core/error.h"
 #include "graft/data/batches.h"
 
@@ -17,6 +19,24 @@ Tensor padded_positions(const Tensor& x, int64_t columns) {
   return at::cat({x, x.slice(1, -1) + more}, 1);
 }
 
+/// A token of a row, or a slot in front of the sample that begins at `column`.
+struct Place {
+  int64_t column, slot = -1;
+  bool is_slot() const { return slot >= 0; }
+};
+
+/// A row up to its padding, with slots in front of each sample.
+std::vector<Place> places(const HostBatch& host, int64_t row, int64_t slots) {
+  const int64_t* segments = host.segments.data() + row * host.columns;
+  std::vector<Place> all;
+  for (int64_t t = 0; t < host.columns && (t == 0 || segments[t] >= 0); ++t) {
+    if (t == 0 || segments[t] != segments[t - 1])
+      for (int64_t slot = 0; slot < slots; ++slot) all.push_back({t, slot});
+    all.push_back({t});
+  }
+  return all;
+}
+
 }  // namespace
 
 Batch to_batch(const HostBatch& host, at::Device device) {
@@ -29,40 +49,45 @@ Batch to_batch(const HostBatch& host, at::Device device) {
   batch.positions = tensor(host.positions);
   batch.segments = tensor(host.segments);
   if (!host.types.empty()) batch.types = tensor(host.types);
+  batch.packed = host.packed;
   return batch;
 }
 
 HostBatch with_virtual_tokens(const HostBatch& host, const VirtualTokens& tokens) {
   if (tokens.count() == 0) return host;
   HostBatch out = host;
-  out.columns = host.columns + tokens.slots;
+  out.columns = 0;
   for (auto* list : {&out.ids, &out.positions, &out.segments, &out.types, &out.targets}) list->clear();
   out.values.clear();
-  // A text's label stays at the row's first column, whatever lies there.
-  const bool first = host.pooling == Pooling::cls || host.pooling == Pooling::mean;
+  std::vector<std::vector<Place>> rows;
   for (int64_t row = 0; row < host.rows; ++row) {
-    const auto begin = static_cast<size_t>(row * host.columns);
-    for (int64_t slot = 0; slot < tokens.slots; ++slot) {
-      out.ids.push_back(-1 - slot), out.positions.push_back(tokens.prefix + slot), out.segments.push_back(host.segments[begin]);
-      if (!host.types.empty()) out.types.push_back(0);
-      if (!host.targets.empty()) out.targets.push_back(-100);
-    }
-    const auto append = [&](std::vector<int64_t>& to, const std::vector<int64_t>& from) {
-      if (!from.empty()) to.insert(to.end(), from.begin() + static_cast<int64_t>(begin), from.begin() + static_cast<int64_t>(begin) + host.columns);
-    };
-    if (!host.values.empty()) {
-      out.values.insert(out.values.end(), static_cast<size_t>(tokens.slots), 0.0f);
-      out.values.insert(out.values.end(), host.values.begin() + static_cast<int64_t>(begin), host.values.begin() + static_cast<int64_t>(begin) + host.columns);
-    }
-    const size_t row_begin = out.targets.size() - (host.targets.empty() ? 0 : static_cast<size_t>(tokens.slots));
-    append(out.ids, host.ids), append(out.segments, host.segments), append(out.types, host.types), append(out.targets, host.targets);
-    if (first && tokens.slots > 0 && !host.targets.empty()) {
-      std::swap(out.targets[row_begin], out.targets[row_begin + static_cast<size_t>(tokens.slots)]);
-      if (!out.values.empty()) std::swap(out.values[row_begin], out.values[row_begin + static_cast<size_t>(tokens.slots)]);
-    }
-    for (int64_t t = 0; t < host.columns; ++t) out.positions.push_back(host.positions[begin + static_cast<size_t>(t)] + tokens.count());
+    rows.push_back(places(host, row, tokens.slots));
+    out.columns = std::max(out.columns, std::ssize(rows.back()));
+    out.token_count += std::ranges::count_if(rows.back(), &Place::is_slot);
   }
-  out.token_count += host.rows * tokens.slots;
+  // A text's label stays at the row's first column, whatever lies there.
+  const bool label_first = host.pooling == Pooling::cls || host.pooling == Pooling::mean;
+  for (size_t row = 0; row < rows.size(); ++row) {
+    const size_t from = row * static_cast<size_t>(host.columns), begin = row * static_cast<size_t>(out.columns), end = begin + static_cast<size_t>(out.columns);
+    for (const Place& place : rows[row]) {
+      const size_t at = from + static_cast<size_t>(place.column);
+      const bool slot = place.is_slot();
+      out.ids.push_back(slot ? -1 - place.slot : host.ids[at]);
+      out.positions.push_back(slot ? tokens.prefix + place.slot : host.positions[at] + tokens.count());
+      out.segments.push_back(host.segments[at]);
+      if (!host.types.empty()) out.types.push_back(slot ? 0 : host.types[at]);
+      if (!host.targets.empty()) out.targets.push_back(slot ? -100 : host.targets[at]);
+      if (!host.values.empty()) out.values.push_back(slot ? 0 : host.values[at]);
+    }
+    const size_t first_token = begin + static_cast<size_t>(tokens.slots);
+    if (label_first && !host.targets.empty()) std::swap(out.targets[begin], out.targets[first_token]);
+    if (label_first && !host.values.empty()) std::swap(out.values[begin], out.values[first_token]);
+    while (out.positions.size() < end) out.positions.push_back(out.positions.back() + 1);
+    out.ids.resize(end, 0), out.segments.resize(end, -1);
+    if (!host.types.empty()) out.types.resize(end, 0);
+    if (!host.targets.empty()) out.targets.resize(end, -100);
+    if (!host.values.empty()) out.values.resize(end, 0);
+  }
   return out;
 }
 
@@ -82,6 +107,7 @@ Batch mixed(std::vector<Batch> parts) {
   Batch whole;
   whole.ids = at::cat(ids), whole.positions = at::cat(positions), whole.segments = at::cat(segments);
   if (typed) whole.types = at::cat(types);
+  whole.packed = std::ranges::any_of(parts, &Batch::packed);
   whole.training = parts.front().training;
   whole.parts = std::make_shared<const std::vector<Batch>>(std::move(parts));
   return whole;

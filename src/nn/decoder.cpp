@@ -103,7 +103,7 @@ Batch Decoder::seen_by(const Kind& kind, const Batch& batch, const Keys& keys) c
   }
   const bool own_keys = keys.segments.is_same(batch.segments),
              in_reach = kind.view.window == 0 || batch.ids.size(1) <= kind.view.window;
-  if (!own_keys || !in_reach)
+  if (!own_keys || !in_reach || batch.packed)
     seen.mask = {false, visible(batch.segments, batch.positions, keys.segments, keys.positions, kind.view.window)};
   return seen;
 }

@@ -17,6 +17,14 @@ std::vector<OptimizedParameter> optimized(const TrainerSetup& setup) {
   return list;
 }
 
+BatchOptions batch_options(const TrainerSetup& setup) {
+  return {.micro_batch_size = setup.options.micro_batch_size,
+          .gradient_accumulation_steps = setup.options.gradient_accumulation_steps,
+          .seed = setup.options.seed,
+          .row_length = setup.row_length,
+          .slots = setup.model.virtual_tokens(setup.adapter).slots};
+}
+
 Schedule make_schedule(const TrainOptions& options, int64_t total) {
   const auto by_ratio = static_cast<int64_t>(std::ceil(options.warmup_ratio * static_cast<double>(total)));
   const int64_t warmup = options.warmup_steps.value_or(by_ratio);
@@ -45,7 +53,7 @@ int64_t total_steps(const TrainOptions& options, int64_t steps_per_epoch) {
 
 Trainer::Trainer(TrainerSetup setup)
     : setup_(std::move(setup)),
-      batches_(setup_.train, {setup_.options.micro_batch_size, setup_.options.gradient_accumulation_steps, setup_.options.seed, true}),
+      batches_(setup_.train, batch_options(setup_)),
       optimizer_(optimized(setup_), setup_.options.adamw()),
       checkpoint_every_(read_interval("checkpoint.every", setup_.checkpoint.every)),
       checkpoints_(setup_.run_folder / "checkpoints", setup_.log),
@@ -54,6 +62,8 @@ Trainer::Trainer(TrainerSetup setup)
   schedule_ = make_schedule(setup_.options, total_);
   setup_.model.set_recompute(setup_.options.recompute == "layer");
   if (setup_.model.dtype() == at::kHalf) state_.loss_scale = 65536;
+  if (setup_.row_length > 0)
+    setup_.log.info("packed: {} samples an epoch in {} rows of at most {} tokens", batches_.samples_per_epoch(), batches_.rows_per_epoch(), setup_.row_length);
 }
 
 void Trainer::restore(const Checkpoint& checkpoint) {

@@ -55,6 +55,62 @@ TEST_F(BatchesTest, EachSampleOnceAnEpochInAnotherOrderEachTime) {
   }
 }
 
+TEST_F(BatchesTest, PackedRowsHoldEachSampleOnceAndAreWellFilled) {
+  const Dataset data = dataset(300, 1.5);
+  const BatchOptions options{.micro_batch_size = 2, .gradient_accumulation_steps = 3, .seed = 5, .row_length = 128, .slots = 2};
+  Batches batches(data, options);
+  EXPECT_EQ(batches.samples_per_epoch(), 450);
+  int64_t tokens = 0, expected_segment = 0;
+  std::vector<int64_t> first;
+  for (int epoch = 0; epoch < 2; ++epoch) {
+    std::vector<int64_t> seen;
+    for (int64_t i = 0; i < batches.steps_per_epoch(); ++i) {
+      Batches resumed(data, options);
+      resumed.seek(batches.cursor());
+      const auto step = batches.next(), again = resumed.next();
+      ASSERT_EQ(step.size(), again.size());
+      for (size_t b = 0; b < step.size(); ++b) {
+        const HostBatch& batch = step[b];
+        EXPECT_EQ(batch.ids, again[b].ids), EXPECT_EQ(batch.segments, again[b].segments);
+        EXPECT_TRUE(batch.packed);
+        std::vector<int64_t> here;
+        for (int64_t at = 0; at < batch.rows * batch.columns; ++at) {
+          const bool row_begins = at % batch.columns == 0;
+          if (batch.segments[at] < 0) continue;
+          if (row_begins || batch.segments[at] != batch.segments[at - 1]) here.push_back(batch.segments[at]), EXPECT_EQ(batch.positions[at], 0);
+          const SampleView sample = data.sample(batch.samples[here.size() - 1]);
+          const auto t = static_cast<size_t>(batch.positions[at]);
+          EXPECT_EQ(batch.ids[at], sample.ids[t]);
+          EXPECT_EQ(batch.targets[at], t + 1 < sample.ids.size() && sample.learn[t + 1] ? sample.ids[t + 1] : -100);
+        }
+        for (const int64_t segment : here) EXPECT_EQ(segment, expected_segment++);
+        for (int64_t row = 0; row < batch.rows; ++row) {
+          const auto* segments = batch.segments.data() + row * batch.columns;
+          const std::set<int64_t> samples(segments, segments + batch.columns);
+          EXPECT_LE(std::count_if(segments, segments + batch.columns, [](int64_t s) { return s >= 0; }) + 2 * std::ssize(samples) - 2 * samples.contains(-1), 128);
+        }
+        tokens += batch.token_count;
+      }
+      std::ranges::copy(samples_of(step), std::back_inserter(seen));
+    }
+    EXPECT_EQ(seen.size(), 450u);
+    if (epoch == 0) first = seen; else EXPECT_NE(first, seen);
+    std::ranges::sort(seen);
+    for (int64_t sample = 0; sample < 300; ++sample) EXPECT_GE(std::ranges::count(seen, sample), 1);
+  }
+  const double filled = static_cast<double>(tokens / 2 + 450 * 2) / static_cast<double>(batches.rows_per_epoch() * 128);
+  EXPECT_GT(filled, 0.95);
+}
+
+TEST_F(BatchesTest, ASampleThatFillsARowLiesAlone) {
+  const Dataset data = dataset(20);
+  int64_t longest = 0;
+  for (int64_t i = 0; i < data.size(); ++i) longest = std::max(longest, data.length(i));
+  Batches exact(data, {.micro_batch_size = 1, .gradient_accumulation_steps = 1, .row_length = longest});
+  EXPECT_LT(exact.rows_per_epoch(), 20);
+  EXPECT_THROW(Batches(data, {.row_length = longest - 1}), Error);
+}
+
 // Row 50.
 TEST_F(BatchesTest, FewerSamplesThanABatchAreOneStep) {
   Batches batches(dataset(3), {.micro_batch_size = 8, .gradient_accumulation_steps = 4});

@@ -1,6 +1,7 @@
 #pragma once
 // The order of samples and the batches made of them: both a function of (seed, epoch), so that a cursor resumes exactly. Batches are
-// grouped by length; the order of batches is shuffled. (Packed rows come with the fast path: positions and segments are here already.)
+// grouped by length; the order of batches is shuffled. Packed, a row holds several samples, each with positions and a segment of its own:
+// what lies together is chosen once a run, the order of rows anew in each epoch.
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -9,7 +10,7 @@
 
 namespace graft {
 
-/// A micro-batch in host memory; [rows, columns] row-major, right-padded.
+/// A micro-batch in host memory; [rows, columns] row-major, right-padded. A sample's tokens lie together.
 struct HostBatch {
   int64_t rows = 0, columns = 0;
   std::vector<int64_t> ids;        // padding: 0
@@ -19,7 +20,8 @@ struct HostBatch {
   std::vector<int64_t> targets;    // the id to predict at each token (the sample's next one, or a class), or -100; a regression: 0 or -100
   std::vector<float> values;       // a regression's targets, at the same places; else empty
   Pooling pooling = Pooling::automatic;   // of texts' labels: cls and mean stand at a row's first column, whatever lies there
-  std::vector<int64_t> samples;    // indices into the dataset, one a row
+  std::vector<int64_t> samples;    // indices into the dataset, in order
+  bool packed = false;             // a row may hold several samples
   int64_t target_count = 0;        // targets that are not -100
   int64_t token_count = 0;         // real tokens
 };
@@ -29,6 +31,8 @@ struct BatchOptions {
   int64_t gradient_accumulation_steps = 4;
   uint64_t seed = 42;
   bool shuffle = true;
+  int64_t row_length = 0;          // packing: rows of at most so many tokens, of samples for the next token; 0: a row a sample
+  int64_t slots = 0;               // ... of which each sample takes so many for virtual tokens
 };
 
 /// Where the run is in its data.
@@ -43,6 +47,7 @@ class Batches {
   Batches(Dataset dataset, BatchOptions options);
   /// At least 1 for a dataset of at least one sample: the last step of an epoch may be smaller.
   int64_t steps_per_epoch() const;
+  int64_t rows_per_epoch() const;
   /// Each sample as often as its source's `repeat` says.
   int64_t samples_per_epoch() const;
   const DataCursor& cursor() const;
@@ -52,10 +57,14 @@ class Batches {
 
  private:
   void order_epoch();
+  void pack();
+  HostBatch packed(std::span<const int64_t> rows, int64_t first_segment) const;
   Dataset dataset_;
   BatchOptions options_;
   DataCursor cursor_;
-  std::vector<std::vector<int64_t>> steps_;   // this epoch's: sample indices of each optimizer step
+  std::vector<std::vector<int64_t>> rows_;    // packed: the samples of each row; else empty, a row being a sample
+  std::vector<std::vector<int64_t>> steps_;   // this epoch's: rows of each optimizer step
+  std::vector<int64_t> first_segments_;       // ... and how many samples of the epoch come before it
   int64_t ordered_epoch_ = -1;
 };
 
@@ -63,6 +72,8 @@ class Batches {
 std::vector<std::vector<int64_t>> evaluation_batches(const Dataset& dataset, int64_t rows);
 /// Lays samples out as a right-padded batch; `first_segment` numbers the first row's segment. Where a text's label stands, the task says.
 HostBatch make_batch(std::span<const SampleView> samples, const Task& task, int64_t first_segment);
+/// Rows of several samples side by side, for the next token.
+HostBatch make_packed_batch(std::span<const std::vector<SampleView>> rows, int64_t first_segment);
 /// The same of a dataset's samples, by their indices.
 HostBatch make_batch(const Dataset& dataset, std::span<const int64_t> samples, int64_t first_segment);
 

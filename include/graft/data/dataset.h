@@ -43,6 +43,7 @@ struct DataOptions {
   std::string train_on = "assistant";
   int max_length = 2048;
   std::string overlong = "drop";
+  bool packing = false;
   bool append_eos = true;
   std::optional<std::string> system;
   bool allow_special_tokens_in_content = false;
@@ -53,6 +54,7 @@ struct DataOptions {
     v("train_on", train_on, "whose tokens are learnt: every assistant turn, the last one, or everything", {"assistant", "last", "all"});
     v("max_length", max_length, "longest sample, in tokens", AtLeast(2));
     v("overlong", overlong, "what to do with longer ones", {"drop", "truncate", "error"});
+    v("packing", packing, "lay short samples side by side in rows of max_length; none sees another, and train.micro_batch_size counts rows");
     v("append_eos", append_eos, "end `text` and `prompt_completion` samples with EOS");
     v("system", system, "system message for conversations that have none");
     v("allow_special_tokens_in_content", allow_special_tokens_in_content, "parse special tokens inside messages (unsafe on user text)");

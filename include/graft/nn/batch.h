@@ -19,6 +19,7 @@ struct Batch {
   Tensor segments;     // int64 [batch, time]: which sample; -1: padding
   Tensor types;        // int64 [batch, time]: 1 in the second text of a pair; undefined: all 0
   std::string adapter; // which adapter the seats use; "": the base alone
+  bool packed = false; // a row may hold several samples
   bool training = false;
   uint64_t seed = 0;   // of dropout
   int64_t step = 0;    // the optimizer step: dropout's masks change with it
@@ -39,7 +40,7 @@ struct VirtualTokens {
   int64_t slots = 0, prefix = 0;
   int64_t count() const { return slots + prefix; }
 };
-/// Rows of one sample each, with room for them: targets move along, slots have none.
+/// The rows with room for them in front of each sample: targets move along, slots have none.
 HostBatch with_virtual_tokens(const HostBatch& host, const VirtualTokens& tokens);
 
 /// Rows of several batches as one, padded to the longest.

@@ -10,7 +10,7 @@ namespace graft {
 
 /// Which key a query sees: of the same segment, at its own position or before.
 struct AttentionMask {
-  bool causal = true;   // each row is one segment from position 0, padding behind it, as many queries as keys: no mask is needed
+  bool causal = true;   // each row is one segment (not packed) from position 0, padding behind it, as many queries as keys: no mask is needed
   Tensor allowed;       // otherwise bool [batch, 1, queries, keys]; undefined: every key is seen
 };
 

@@ -30,6 +30,7 @@ struct TrainerSetup {
   std::string adapter;                                          // the name it is seated under
   std::function<double(std::string_view parameter)> lr_scale;   // of a parameter, by name
   Dataset train;
+  int64_t row_length = 0;                                       // data.packing: tokens that a row holds, virtual ones counted; 0: a row a sample
   TrainOptions options;
   double learning_rate = 0;
   EvalOptions eval;
