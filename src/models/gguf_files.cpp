@@ -17,7 +17,8 @@ const Family& family_of_architecture(const std::string& architecture) {
   std::vector<std::string_view> known;
   for (const Family* family : families()) {
     if (!family->gguf_architecture.empty() && family->gguf_architecture == architecture) return *family;
-    if (!family->gguf_architecture.empty() && family->name != "mistral") known.push_back(family->gguf_architecture);  // llama, there
+    if (!family->gguf_architecture.empty() && family->name != "mistral")  // llama, there
+      known.push_back(family->gguf_architecture);
   }
   refuse("general.architecture '{}' is not supported; graft reads GGUF files of {}", architecture, fmt::join(known, ", "));
 }
