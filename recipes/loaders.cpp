@@ -18,8 +18,7 @@ constexpr std::string_view vllm_families[] = {"llama", "mistral", "qwen2", "qwen
 /// What an adapter consists of.
 struct Parts {
   std::set<int64_t> ranks;
-  std::vector<std::string> others, vocabulary;  // sites with more than a low-rank update; LoRA at the embedding or the head
-  bool tied_head = false;                       // LoRA at a head that is the embedding
+  std::vector<std::string> vocabulary, others;  // sites with LoRA at the embedding or the head; with more than a low-rank update
 };
 
 Parts parts_of(const Transformer& outline, const std::string& name) {
@@ -28,13 +27,12 @@ Parts parts_of(const Transformer& outline, const std::string& name) {
     const auto adapter = site->adapter(name);
     if (!adapter) continue;
     const auto update = adapter->low_rank();
-    const bool of_vocabulary = site->role() == Role::words || site->role() == Role::head;
-    if (update)
-      parts.ranks.insert(update->a.size(0));
-    else if (!adapter->named_parameters().contains("lora_embedding_A"))
+    const bool of_words = site->role() == Role::words && adapter->named_parameters().contains("lora_embedding_A");
+    if (update) parts.ranks.insert(update->a.size(0));
+    if (!update && !of_words)
       parts.others.push_back(site->path());
-    if (of_vocabulary && (parts.others.empty() || parts.others.back() != site->path())) parts.vocabulary.push_back(site->path());
-    parts.tied_head = parts.tied_head || (update && site->role() == Role::head && outline.tied_head());
+    else if (of_words || site->role() == Role::head)
+      parts.vocabulary.push_back(site->path());
   }
   return parts;
 }
@@ -76,7 +74,9 @@ Loader llama_cpp(const Json& config, const Transformer& outline, const Parts& pa
     loader.reasons.emplace_back(e.what());
   }
   if (!parts.others.empty()) loader.reasons.push_back(fmt::format("{} hold more than a low-rank update", listed(parts.others)));
-  if (parts.tied_head) loader.reasons.emplace_back("the head is the embedding: it has no tensor for a LoRA of the head alone");
+  if (outline.tied_head() && !parts.vocabulary.empty())
+    loader.reasons.push_back(fmt::format("the head is the embedding: it has one tensor for both, and LoRA on {} is for one",
+                                         listed(parts.vocabulary)));
   return loader;
 }
 

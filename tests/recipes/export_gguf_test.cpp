@@ -91,12 +91,9 @@ TEST_P(ExportGguf, ReadBackItIsTheMergedModel) {
   EXPECT_TRUE(report.fallbacks.empty());
 }
 
-/// llama.cpp adds alpha / rank * B A to the base's rows in its own order: so the merged file's tensors must come out.
-TEST_P(ExportGguf, TheAdapterAloneMakesTheMergedTensors) {
-  const Target trained = target(GetParam());
-  write(trained, "merged.gguf"), write(open_target(model(GetParam()), "", "", {}), "base.gguf");
-  export_gguf_adapter(trained, folder_ / "lora.gguf", {});
-  const GgufFile merged(folder_ / "merged.gguf"), base(folder_ / "base.gguf"), lora(folder_ / "lora.gguf");
+/// llama.cpp adds alpha / rank * B A to the base's rows in its own order: so base.gguf and lora.gguf must make merged.gguf.
+void expect_sum(const TemporaryFolder& folder, double bound) {
+  const GgufFile merged(folder / "merged.gguf"), base(folder / "base.gguf"), lora(folder / "lora.gguf");
   EXPECT_EQ(lora.string("general.type"), "adapter");
   EXPECT_EQ(lora.string("general.architecture"), merged.string("general.architecture"));
   const double alpha = lora.real("adapter.lora.alpha").value();
@@ -110,9 +107,34 @@ TEST_P(ExportGguf, TheAdapterAloneMakesTheMergedTensors) {
     }
     const Tensor a = tensor_of(lora, name + ".lora_a"), b = tensor_of(lora, name + ".lora_b");
     const Tensor update = name == "token_embd.weight" ? at::mm(a, b.t()) : at::mm(b, a);
-    EXPECT_LT(difference(before + update * (alpha / static_cast<double>(b.size(1))), after), 1e-6) << name;
+    EXPECT_LT(difference(before + update * (alpha / static_cast<double>(b.size(1))), after), bound) << name;
   }
   EXPECT_EQ(lora.tensor_names().size(), 2 * changed);
+}
+
+TEST_P(ExportGguf, TheAdapterAloneMakesTheMergedTensors) {
+  const Target trained = target(GetParam());
+  write(trained, "merged.gguf"), write(open_target(model(GetParam()), "", "", {}), "base.gguf");
+  export_gguf_adapter(trained, folder_ / "lora.gguf", {});
+  expect_sum(folder_, 1e-6);
+}
+
+/// Where ranks and scales differ from site to site, and an embedding's A is looked up by rows.
+TEST_F(GgufTest, ScalesAndTheEmbeddingsFactorsAreFoldedIn) {
+  const std::string base = model("llama_untied_bias");
+  Target trained = open_target(base, "", "", {});
+  LoraOptions options;
+  options.rank = 4, options.alpha = 6, options.rslora = true;
+  options.rank_pattern = {{"k_proj", 2}}, options.alpha_pattern = {{"v_proj", 11}};
+  trained.adapter = AdapterOptions{.target_modules = std::vector<std::string>{"q_proj", "k_proj", "v_proj", "embed_tokens"},
+                                   .options = options};
+  const auto outline = outline_model(*open_model_files(base));
+  graft_adapter(*outline, "default", *trained.adapter, 1);
+  for (auto& [name, value] : parameters(*outline, "default")) trained.values[name] = at::randn(value.sizes());
+  export_gguf(trained, folder_ / "merged.gguf", {.type = "f32", .verify = false}, {});
+  export_gguf(open_target(base, "", "", {}), folder_ / "base.gguf", {.type = "f32", .verify = false}, {});
+  export_gguf_adapter(trained, folder_ / "lora.gguf", {});
+  expect_sum(folder_, 1e-4);
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, ExportGguf,
@@ -194,6 +216,8 @@ TEST_F(Loads, WhatAToolDoesNotTakeIsNamed) {
   says("llama", {.modules_to_save = {"embed_tokens"}}, "no modules_to_save (embed_tokens)",
        "model.embed_tokens hold more than a low-rank update");
   says("llama", {.target_modules = head}, "no LoRA on the vocabulary (lm_head)", "the head is the embedding");
+  says("llama", {.target_modules = std::vector<std::string>{"embed_tokens"}}, "(model.embed_tokens)",
+       "LoRA on model.embed_tokens is for one");
   LoraOptions wide;
   wide.rank = 600;
   says("llama", {.target_modules = q, .options = wide}, "largest rank is 512, this one is 600", "");
