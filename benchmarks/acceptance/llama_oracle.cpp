@@ -54,7 +54,7 @@ class Model {
     if (context == 0) return;
     llama_context_params options = llama_context_default_params();
     options.n_ctx = options.n_batch = options.n_ubatch = static_cast<uint32_t>(context);
-    options.n_threads = options.n_threads_batch = 2;
+    options.n_threads = options.n_threads_batch = 1;  // others wait for each other on a busy machine
     options.type_k = options.type_v = GGML_TYPE_F32;
     options.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
     context_.reset(llama_init_from_model(model_.get(), options));
