@@ -60,7 +60,9 @@ std::vector<std::byte> blocks_of(const Tensor& tensor, const GgufWriter::Entry& 
 }
 
 /// A half ends at 65504; what is past it would become infinite.
-void check_fits(const Tensor& tensor, const GgufWriter::Entry& entry) {
+void check_values(const Tensor& tensor, const GgufWriter::Entry& entry) {
+  const int64_t wrong = tensor.numel() - at::isfinite(tensor).sum().item<int64_t>();
+  require(wrong == 0, "{}: {} of its {} values are not finite; nothing was written", entry.name, wrong, tensor.numel());
   if (entry.type != ggml_f16 || tensor.numel() == 0) return;
   const double largest = tensor.abs().max().item<double>();
   require(largest < 65520, "{}: its largest value, {:.3g}, does not fit f16; export with --type bf16 or f32", entry.name,
@@ -166,7 +168,7 @@ GgufReport export_gguf(const Target& target, const fs::path& file, const GgufOpt
     if (i == rope.size()) check_keys(model, base, out.aside());  // before the weights, which take long
     const bool is_rope = i < rope.size();
     const Tensor tensor = is_rope ? rope.at(entries[i].name) : merged_tensor(merger, model, names[i - rope.size()]);
-    check_fits(tensor, entries[i]);
+    check_values(tensor, entries[i]);
     out.write(entries[i].name, blocks_of(tensor, entries[i]));
   }
   merger.check_effect();

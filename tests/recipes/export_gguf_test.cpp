@@ -6,6 +6,7 @@
 #include "../recipes/loaders.h"
 #include "graft/core/error.h"
 #include "graft/io/atomic_file.h"
+#include "graft/io/tensors.h"
 #include "graft/models/gguf_form.h"
 #include "support/models.h"
 
@@ -154,6 +155,27 @@ TEST_F(GgufTest, WhatTheFormatCannotSayIsRefusedByName) {
     EXPECT_NE(refusal(name).find(reason), std::string::npos) << name << ": " << refusal(name);
     fs::remove_all(folder_ / name);
   }
+}
+
+TEST_F(GgufTest, ValuesThatATypeCannotHoldAreRefused) {
+  const fs::path weights = fs::path(model("llama")) / "model.safetensors";
+  const auto said = [&](double value, const std::string& type) {
+    TensorMap tensors = load_tensors(golden("llama") / "model.safetensors");
+    for (auto& [name, tensor] : tensors) tensor = tensor.clone();
+    tensors.at("model.layers.1.mlp.up_proj.weight")[3][5] = value;
+    save_tensors(weights, tensors);
+    try {
+      export_gguf(open_target(weights.parent_path().string(), "", "", {}), folder_ / "m.gguf", {.type = type, .verify = false},
+                  {});
+    } catch (const RequestError& e) {
+      EXPECT_FALSE(fs::exists(folder_ / "m.gguf"));
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  EXPECT_NE(said(std::nan(""), "q8_0").find("blk.1.ffn_up.weight: 1 of its"), std::string::npos);
+  EXPECT_NE(said(7e4, "f16").find("does not fit f16"), std::string::npos);
+  EXPECT_EQ(said(7e4, "bf16"), "");
 }
 
 TEST_F(GgufTest, RowsThatBlocksDoNotDivideAreCounted) {
