@@ -12,16 +12,15 @@
 #include "graft/models/quantized_files.h"
 #include "graft/models/stored_task.h"
 #include "graft/peft/adapter_file.h"
+#include "loaders.h"
 #include "model_writer.h"
 #include "task.h"
+#include "verify.h"
 
 namespace graft {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* sample_text =
-    "The quick brown fox jumps over the lazy dog. In 1969, three people flew to the Moon; 2 + 2 = 4, and def f(x): return x * x.";
 
 struct Shard {
   std::vector<SafetensorsWriter::Entry> entries;
@@ -97,34 +96,6 @@ void write_quantized_weights(const fs::path& folder, const Json& config, Merger&
   report.shards = out.finish();
 }
 
-Tensor sample_logits(const ModelFiles& files, const Target* target, const Task& task, const std::vector<int32_t>& ids, at::ScalarType dtype, const Log& log,
-                     const std::stop_token& stop) {
-  at::NoGradGuard no_grad;
-  const auto model = load_model(files, {at::kCPU, dtype, target ? target->quantization : QuantizationOptions{}, task}, {}, stop);
-  Batch batch;
-  batch.ids = at::tensor(std::vector<int64_t>(ids.begin(), ids.end()), at::kLong).unsqueeze(0);
-  batch.positions = at::arange(batch.ids.size(1), at::kLong).unsqueeze(0);
-  batch.segments = at::zeros_like(batch.ids);
-  if (target) batch.adapter = seat_target(*model, *target, log);
-  return logits(*model, batch)[0];
-}
-
-void verify(const Target& target, const Base& base, const fs::path& merged, at::ScalarType dtype, MergeReport& report, const std::stop_token& stop) {
-  const auto ids = base.tokenizer.encode(sample_text, {.add_special_tokens = true});
-  // In fp32 the difference is the stored rounding alone; a large model is compared in its own type, which fits where it was trained.
-  const bool small = base.files->file_bytes() < (int64_t{4} << 30);
-  const at::ScalarType compute = small || dtype == at::kHalf ? at::kFloat : dtype;
-  const Task task = task_of(target, *base.files);
-  const Tensor live = sample_logits(*base.files, &target, task, ids, compute, {}, stop);
-  const Tensor stored = sample_logits(*open_folder_files(merged.string()), nullptr, task, ids, compute, {}, stop);
-  const Tensor difference = (live - stored).abs();
-  report.largest_difference = difference.max().item<double>();
-  report.mean_difference = difference.mean().item<double>();
-  const Tensor log_p = at::log_softmax(live, -1), log_q = at::log_softmax(stored, -1);
-  report.kl = (log_p.exp() * (log_p - log_q)).sum(-1).mean().item<double>();
-  report.argmax_agreement = live.argmax(-1).eq(stored.argmax(-1)).to(at::kDouble).mean().item<double>();
-}
-
 void report_merge(const MergeReport& report, const Merger& merger, const Target& target, const fs::path& out, const MergeOptions& options, at::ScalarType dtype,
                   const Log& log) {
   log.info("merged {} of {} tensors of {} into {} ({}, {} file(s))", report.merged, report.tensors, target.what, out.string(),
@@ -138,9 +109,7 @@ void report_merge(const MergeReport& report, const Merger& merger, const Target&
     log.info("of the update, quantising again left {:.1f} % on average; least {:.1f} % ({}), most {:.1f} % ({})", 100 * mean, 100 * worst->second, worst->first,
              100 * best->second, best->first);
   }
-  if (options.verify)
-    log.info("against the live model on sample text: a logit differs by at most {:.2g}, {:.2g} on average; KL divergence {:.2g}; same likeliest token at {:.1f} % of positions",
-             report.largest_difference, report.mean_difference, report.kl, 100 * report.argmax_agreement);
+  if (options.verify) log_difference(report, log);
 }
 
 }  // namespace
@@ -168,7 +137,7 @@ MergeReport export_merged(const Target& target, const fs::path& out, const Merge
     write_text_files(aside, base, config);
     if (!merger.survived().empty()) write_file(aside / "merge_report.json", Json{{"update_left", merger.survived()}}.dump(2) + "\n");
     merger.check_effect();
-    if (options.verify) verify(target, base, aside, dtype, report, stop);
+    if (options.verify) static_cast<MergeDifference&>(report) = difference_from_live(target, base, *open_folder_files(aside.string()), dtype, stop);
   });
   report.tensors = merger.tensors(), report.merged = merger.merged();
   report_merge(report, merger, target, out, options, dtype, log);
@@ -183,6 +152,7 @@ void export_adapter(const Target& target, const fs::path& out, const Log& log) {
   write_adapter(out, *outline, name, *target.adapter, target.model.path);
   if (!target.model.new_tokens.empty()) write_tokenizer(out, base);
   log.info("the adapter of {} is in {} (PEFT's format)", target.what, out.string());
+  log_loaders(loaders_of(target, files->config(), *outline, name), log);
 }
 
 }  // namespace graft

@@ -7,6 +7,7 @@
 #include "graft/core/log.h"
 #include "merge.h"
 #include "session.h"
+#include "verify.h"
 
 namespace graft {
 
@@ -17,11 +18,8 @@ struct MergeOptions {
   bool verify = true;                      // compare with the live model on sample text
 };
 
-struct MergeReport {
+struct MergeReport : MergeDifference {
   int64_t tensors = 0, merged = 0, shards = 0;
-  double largest_difference = 0, mean_difference = 0;   // of logits, merged against live
-  double kl = 0;                           // nats a token, of live from merged
-  double argmax_agreement = 1;             // share of positions
 };
 
 /// Streams tensor by tensor: fp32 accumulation, one rounding. The folder appears whole or not at all. Fails if a non-zero adapter

@@ -21,6 +21,7 @@ class Merger {
   /// The head's adapter sits on a weight that the embedding shares: the merged model stores both apart.
   bool unties_head() const;
   bool tied() const { return outline_->tied_head(); }
+  const Transformer& outline() const { return *outline_; }   // with the adapter in its seats
   /// The tensor of the files whose base value `name` has: an untied head's is the embedding's.
   std::string source_of(const std::string& name) const;
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The bars of issue 8, measured afresh: a line a bar, `name | figure | bound | holds` (or short, or not-run). Non-zero if any is short.
 #   models_and_files.sh [--only NAME] [--out FILE]
-# NAME: families vectors tokenizers.
-# Needs ./setup.sh test to have run. GRAFT_MINILM_TOKENIZER: MiniLM's tokenizer.json, compared too where it is there.
+# NAME: families vectors tokenizers llama_cpp gguf_round_trip.
+# Needs ./setup.sh test to have run; llama_cpp builds llama.cpp's library at its first call (llama_cpp.sh). GRAFT_MINILM_TOKENIZER: MiniLM's tokenizer.json, compared too where it is there.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
 source benchmarks/acceptance/bars.sh
@@ -24,4 +24,14 @@ tokenizers() {
   oracle "trained encoders' tokenizers" "$python" tests/oracle/wordpiece_oracle.py "$build/tests/tokenizer_dump"
 }
 
-run_bars families vectors tokenizers
+# What graft exports as GGUF, in llama.cpp itself: merged models and adapters of short runs of tiny models and of SmolLM2.
+llama_cpp() {
+  local asks
+  asks=$(benchmarks/acceptance/llama_cpp.sh | tail -n 1) || { line "llama.cpp's library" "not built" "built" short; return; }
+  oracle llama.cpp "$python" tests/oracle/llama_cpp.py "$(graft_program)" "$build/tests/model_dump" "$asks" "$model"
+}
+gguf_round_trip() { oracle "GGUF in, GGUF out" "$python" tests/oracle/gguf_round_trip.py "$(graft_program)" "$build/tests/model_dump" "$model"; }
+# The release build where there is one: SmolLM2 is slow in the other.
+graft_program() { [[ -x $release/graft ]] && echo "$release/graft" || echo "$build/graft"; }
+
+run_bars families vectors tokenizers llama_cpp gguf_round_trip

@@ -1,5 +1,6 @@
 // export and quantize: models and adapters for other tools.
 #include "../export.h"
+#include "../export_gguf.h"
 
 #include <charconv>
 #include <optional>
@@ -27,18 +28,23 @@ int64_t parse_bytes(const std::string& text) {
 struct ExportFlags {
   TargetFlags target;
   MergeOptions merge;
-  std::string merged, adapter, shard_size = "5GB", into = "dequantized";
+  GgufOptions gguf_options;
+  std::string merged, adapter, gguf, gguf_adapter, shard_size = "5GB", into = "dequantized";
   bool no_verify = false;
 };
 
 void run_export(const Program& program, ExportFlags& flags) {
   const Target target = flags.target.open(program.log);
-  require(!flags.merged.empty() || !flags.adapter.empty(), "export: say what to write: --merged OUT, --adapter OUT, or both");
+  require(!flags.merged.empty() || !flags.adapter.empty() || !flags.gguf.empty() || !flags.gguf_adapter.empty(),
+          "export: say what to write: --merged OUT, --adapter OUT, --gguf FILE, --gguf-adapter FILE, or several");
   flags.merge.max_shard_bytes = parse_bytes(flags.shard_size);
   flags.merge.verify = !flags.no_verify;
   flags.merge.into = flags.into == "original" ? MergeInto::original : flags.into == "requantized" ? MergeInto::requantized : MergeInto::dequantized;
+  flags.gguf_options.verify = flags.merge.verify, flags.gguf_options.into = flags.merge.into;
   if (!flags.adapter.empty()) export_adapter(target, flags.adapter, program.log);
+  if (!flags.gguf_adapter.empty()) export_gguf_adapter(target, flags.gguf_adapter, program.log);
   if (!flags.merged.empty()) export_merged(target, flags.merged, flags.merge, program.log, program.stop);
+  if (!flags.gguf.empty()) export_gguf(target, flags.gguf, flags.gguf_options, program.log, program.stop);
 }
 
 struct CombineFlags {
@@ -104,10 +110,13 @@ void run_quantize(const Program& program, QuantizeFlags& flags) {
 
 void add_export_verbs(Program& program) {
   auto flags = std::make_shared<ExportFlags>();
-  auto* verb = program.verb("export", "write what a run learned for other tools: RUN --merged OUT | --adapter OUT", [&program, flags] { run_export(program, *flags); });
+  auto* verb = program.verb("export", "write what a run learned for other tools: RUN --merged OUT | --adapter OUT | --gguf FILE | --gguf-adapter FILE", [&program, flags] { run_export(program, *flags); });
   flags->target.add(verb);
   verb->add_option("--merged", flags->merged, "the merged model, as a Hugging Face folder");
   verb->add_option("--adapter", flags->adapter, "the adapter, as a PEFT folder");
+  verb->add_option("--gguf", flags->gguf, "the merged model with tokenizer and template, as llama.cpp and Ollama load it");
+  verb->add_option("--type", flags->gguf_options.type, "of a GGUF's matrices")->capture_default_str()->check(CLI::IsMember(gguf_type_names()));
+  verb->add_option("--gguf-adapter", flags->gguf_adapter, "the LoRA alone, for llama.cpp's --lora");
   verb->add_option("--dtype", flags->merge.dtype, "of the merged tensors: auto (the base's) | bf16 | fp16 | fp32")->capture_default_str();
   verb->add_option("--into", flags->into,
                    "a quantised base: dequantized (what training saw) | original (the file's own weights) | requantized (quantised again; after quantization.qat: as trained for)")

@@ -12,6 +12,7 @@ struct GgmlType {
   size_t block;                                                  // elements
   size_t bytes;                                                  // of a block
   void (*unpack)(const uint8_t* in, size_t blocks, float* out);  // null: graft knows its size but does not read it
+  void (*pack)(const float* in, size_t blocks, uint8_t* out) = nullptr;  // null: graft does not write it
 };
 
 /// nullptr for a number that graft does not know.

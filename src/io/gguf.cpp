@@ -80,17 +80,19 @@ uint64_t checked_alignment(const std::optional<int64_t>& given, const std::strin
   return static_cast<uint64_t>(alignment);
 }
 
-std::map<std::string, GgufValue, std::less<>> read_keys(Cursor& in, uint64_t count, const std::string& file) {
-  std::map<std::string, GgufValue, std::less<>> keys;
+void read_keys(Cursor& in, std::span<const std::byte> bytes, uint64_t count, const std::string& file,
+               std::map<std::string, GgufValue, std::less<>>& keys,
+               std::vector<std::pair<std::string, std::span<const std::byte>>>& raw) {
   for (uint64_t i = 0; i < count; ++i) {
     in.enter(fmt::format("{}: key {} of the list", file, i + 1));
     std::string key = in.string("name", max_key);
     in.enter(fmt::format("{}: key '{}'", file, key));
+    const size_t begin = in.position();
     const auto type = in.read<uint32_t>("type");
     GgufValue value = read_gguf_value(in, type);
+    raw.emplace_back(key, bytes.subspan(begin, in.position() - begin));
     require(keys.emplace(std::move(key), std::move(value)).second, "{}: given twice", in.where());
   }
-  return keys;
 }
 
 // Gives a tensor its bytes of the data section.
@@ -121,7 +123,7 @@ GgufFile::GgufFile(const std::filesystem::path& path) : file_(path) {
   Cursor in(bytes, file);
   version_ = read_version(in);
   const uint64_t tensor_count = in.count("tensor count", 24), key_count = in.count("key count", 13);
-  keys_ = read_keys(in, key_count, file);
+  read_keys(in, bytes, key_count, file, keys_, raw_keys_);
   std::vector<Info> infos;
   for (uint64_t i = 0; i < tensor_count; ++i) infos.push_back(read_info(in, file, i));
   const uint64_t alignment = checked_alignment(integer("general.alignment"), file);

@@ -125,8 +125,8 @@ Json gguf_gemma3(const GgufFile& file, Json config) {
   return config;
 }
 
-const GgufForm gemma_form = {.norms_plus_one = true, .config = gguf_gemma};
-const GgufForm gemma2_form = {.names = gguf_names, .norms_plus_one = true, .config = gguf_gemma2};
+const GgufForm gemma_form = {.head = GgufHead::tied, .norms_plus_one = true, .config = gguf_gemma};
+const GgufForm gemma2_form = {.names = gguf_names, .head = GgufHead::tied, .norms_plus_one = true, .config = gguf_gemma2};
 const GgufForm gemma3_form = {.names = gguf_names, .norms_plus_one = true, .config = gguf_gemma3};
 
 }  // namespace

@@ -56,6 +56,19 @@ Json llama3_rule(const std::vector<double>& stored, double theta, int64_t head_d
   refuse("rope_freqs.weight follows none of the llama3 rules that graft knows (factor 8 or 32 from 8192 positions)");
 }
 
+/// What a file says beside the factor (yarn_beta_fast ...) is refused where it differs from what llama.cpp and transformers take
+/// for granted.
+Json yarn_rule(const GgufFile& file, const std::string& architecture) {
+  const std::string prefix = architecture + ".rope.scaling.";
+  const auto usual = [&](const char* key, double value) {
+    require(file.real(prefix + key).value_or(value) == value, "key {}{} is not {}, the usual value", prefix, key, value);
+  };
+  usual("yarn_beta_fast", 32), usual("yarn_beta_slow", 1), usual("yarn_ext_factor", 1), usual("yarn_attn_factor", 1);
+  return {{"rope_type", "yarn"},
+          {"factor", file.real(prefix + "factor").value_or(1.0)},
+          {"original_max_position_embeddings", positive(file, prefix + "original_context_length")}};
+}
+
 }  // namespace
 
 std::string transformers_name(const GgufForm& form, const std::string& tensor) {
@@ -68,6 +81,21 @@ std::string transformers_name(const GgufForm& form, const std::string& tensor) {
   require(kind != tensor.npos && !name.empty() && part != "blk", "tensor '{}' is not one that graft knows", tensor);
   const std::string where = in_block ? std::string(counterpart(form, "blk")) + tensor.substr(3, layer_end - 3) + "." : "";
   return where + std::string(name) + tensor.substr(kind);
+}
+
+std::string gguf_name(const GgufForm& form, const std::string& tensor) {
+  const size_t kind = tensor.rfind('.');
+  const std::string blocks = std::string(counterpart(form, "blk")) + ".";
+  const size_t layer_end = tensor.find('.', blocks.size());
+  const bool in_block = tensor.starts_with(blocks) && layer_end != tensor.npos && kind > layer_end;
+  const size_t begin = in_block ? layer_end + 1 : 0;
+  const std::string_view part = std::string_view(tensor).substr(begin, kind == tensor.npos ? tensor.npos : kind - begin);
+  for (const std::span<const GgufName> names : {form.names, std::span<const GgufName>(llama_names)})
+    for (const auto& [gguf, ours] : names)
+      if (ours == part && kind != tensor.npos && gguf != "blk")
+        return (in_block ? "blk." + tensor.substr(blocks.size(), layer_end - blocks.size()) + "." : "") + std::string(gguf) +
+               tensor.substr(kind);
+  refuse("{}: a GGUF has no name for it", tensor);
 }
 
 std::vector<double> gguf_values(const GgufFile& file, std::string_view tensor) {
@@ -99,7 +127,8 @@ Json llama_config_of(const GgufFile& file, const std::string& architecture) {
   for (const char* token : {"bos_token_id", "eos_token_id"})
     if (const auto id = file.integer(std::string("tokenizer.ggml.") + token)) config[token] = *id;
   const std::string type = file.string(key("rope.scaling.type")).value_or("none");
-  require(type == "none" || type == "linear" || type == "longrope", "rope scaling '{}' is not supported", type);
+  require(type == "none" || type == "linear" || type == "longrope" || type == "yarn", "rope scaling '{}' is not supported", type);
+  if (type == "yarn") config["rope_scaling"] = yarn_rule(file, architecture);
   if (type == "linear")
     config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", file.real(key("rope.scaling.factor")).value_or(1.0)}};
   if (file.contains("rope_freqs.weight"))

@@ -17,7 +17,8 @@ const Family& family_of_architecture(const std::string& architecture) {
   std::vector<std::string_view> known;
   for (const Family* family : families()) {
     if (!family->gguf_architecture.empty() && family->gguf_architecture == architecture) return *family;
-    if (!family->gguf_architecture.empty()) known.push_back(family->gguf_architecture);
+    if (!family->gguf_architecture.empty() && family->name != "mistral")  // llama, there
+      known.push_back(family->gguf_architecture);
   }
   refuse("general.architecture '{}' is not supported; graft reads GGUF files of {}", architecture, fmt::join(known, ", "));
 }
@@ -38,6 +39,7 @@ class GgufFiles : public ModelFiles {
   const std::vector<std::string>& tensor_names() const override { return names_; }
   bool contains(const std::string& name) const override { return gguf_names_.contains(name); }
   std::vector<int64_t> shape(const std::string& name) const override { return file_.tensor(gguf_names_.at(name)).shape; }
+  const GgufFile* gguf() const override { return &file_; }
   Tokenizer tokenizer() const override { return Tokenizer::from_gguf(file_); }
   std::string chat_template() const override { return file_.string("tokenizer.chat_template").value_or(""); }
   Json generation_config() const override { return nullptr; }
@@ -66,6 +68,7 @@ class GgufFiles : public ModelFiles {
     if (family_->gguf) form_ = *family_->gguf;
     config_ = llama_config_of(file_, *architecture);
     if (family_->name == "llama" || family_->name == "qwen3") config_["attention_bias"] = file_.contains("blk.0.attn_q.bias");
+    if (family_->name == "llama") config_["mlp_bias"] = file_.contains("blk.0.ffn_up.bias");
     if (form_.config) config_ = form_.config(file_, std::move(config_));
     config_["architectures"] = {std::string(family_->architecture)}, config_["model_type"] = std::string(family_->name);
   }

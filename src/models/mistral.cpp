@@ -29,7 +29,12 @@ std::shared_ptr<Transformer> build_ministral(const Json& config, const Task& tas
 
 }  // namespace
 
-const Family mistral_family = {.name = "mistral", .architecture = "MistralForCausalLM", .build = build};
+/// A GGUF calls it llama, and says nothing of windows. Ministral's is one of those that llama.cpp does not have.
+const Family mistral_family = {.name = "mistral",
+                               .architecture = "MistralForCausalLM",
+                               .build = build,
+                               .gguf_architecture = "llama",
+                               .gguf_permutes_qk = true};
 const Family ministral_family = {.name = "ministral", .architecture = "MinistralForCausalLM", .build = build_ministral};
 
 }  // namespace graft

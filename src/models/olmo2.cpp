@@ -19,7 +19,7 @@ std::shared_ptr<Transformer> build(const Json& config, const Task& task, TensorS
 
 constexpr GgufName gguf_names[] = {{"post_attention_norm", "post_attention_layernorm"},
                                    {"post_ffw_norm", "post_feedforward_layernorm"}};
-const GgufForm gguf_form = {.names = gguf_names};
+const GgufForm gguf_form = {.names = gguf_names, .head = GgufHead::own};
 
 }  // namespace
 

@@ -121,4 +121,31 @@ const GgufPretokenizer& gguf_pretokenizer(std::string_view name) {
          join(names));
 }
 
+namespace {
+
+/// Without what changes offsets alone, and with the defaults of what may be left out.
+TokenizerJson canonical(TokenizerJson step) {
+  if (!step.is_object()) return step;
+  if (step.contains("pretokenizers")) {
+    TokenizerJson steps = TokenizerJson::array();
+    for (TokenizerJson& part : step["pretokenizers"]) steps.push_back(canonical(std::move(part)));
+    return steps.size() == 1 ? steps[0] : TokenizerJson{{"pretokenizers", steps}};
+  }
+  if (step.value("type", "") == "ByteLevel") step.erase("trim_offsets"), step.emplace("use_regex", true);
+  return step;
+}
+
+}  // namespace
+
+const GgufPretokenizer* find_gguf_pretokenizer(const TokenizerJson& tokenizer) {
+  const TokenizerJson given = canonical(tokenizer.value("pre_tokenizer", TokenizerJson()));
+  const TokenizerJson* normalizer = find_field(tokenizer, "normalizer");
+  const bool nfc = normalizer && normalizer->value("type", "") == "NFC";
+  if (normalizer && !nfc) return nullptr;
+  const bool ignores_merges = tokenizer.at("model").value("ignore_merges", false);
+  for (const GgufPretokenizer& row : table)
+    if (row.nfc == nfc && row.ignore_merges == ignores_merges && canonical(row.json()) == given) return &row;
+  return nullptr;
+}
+
 }  // namespace graft

@@ -18,4 +18,7 @@ struct GgufPretokenizer {
 /// RequestError listing the names if there is none.
 const GgufPretokenizer& gguf_pretokenizer(std::string_view name);
 
+/// The first name of the table whose tokenizers cut and prepare text as this tokenizer.json does; nullptr if there is none.
+const GgufPretokenizer* find_gguf_pretokenizer(const TokenizerJson& tokenizer);
+
 }  // namespace graft

@@ -32,12 +32,12 @@ def graft_logits(program, model, texts, adapter=None):
     return [tensors[f"logits_{i}"] for i in range(len(texts))]
 
 
-def graft_greedy(program, model, prompts, count):
+def graft_greedy(program, model, prompts, count, adapter=None):
     """The new tokens of each prompt, decoded greedily in fp32; shorter where the model ended its text."""
     with tempfile.TemporaryDirectory() as folder:
         ids, out = Path(folder) / "ids.json", Path(folder) / "out.json"
         write_json(ids, prompts)
-        run([program, "greedy", model, ids, count, out])
+        run([program, "greedy", model, ids, count, out, *([adapter] if adapter else [])])
         return read_json(out)
 
 

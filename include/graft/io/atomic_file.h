@@ -20,6 +20,8 @@ class AtomicFile {
   void write(std::string_view text);
   void write_at(uint64_t offset, std::span<const std::byte> bytes);
   void commit();
+  /// What was written so far, for a look at it before commit().
+  const std::filesystem::path& temporary() const { return temporary_; }
 
  private:
   std::filesystem::path path_, temporary_;

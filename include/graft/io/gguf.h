@@ -26,6 +26,9 @@ struct GgufArray {
   size_t size() const { return integers.size() + reals.size() + strings.size(); }
 };
 
+/// ggml's numbers of the types that graft writes.
+enum GgmlTypeId : uint32_t { ggml_f32 = 0, ggml_f16 = 1, ggml_q4_0 = 2, ggml_q8_0 = 8, ggml_q4_k = 12, ggml_bf16 = 30 };
+
 struct GgufTensor {
   uint32_t type = 0;                 // ggml type number
   std::vector<int64_t> shape;        // as PyTorch has it (outermost first)
@@ -38,6 +41,8 @@ class GgufFile {
   const std::filesystem::path& path() const { return file_.path(); }
   uint32_t version() const { return version_; }
   const std::map<std::string, GgufValue, std::less<>>& keys() const { return keys_; }
+  /// The keys as they lie in the file, in its order: type number and value.
+  const std::vector<std::pair<std::string, std::span<const std::byte>>>& raw_keys() const { return raw_keys_; }
   const std::vector<std::string>& tensor_names() const { return names_; }
   bool contains(std::string_view tensor) const;
   const GgufTensor& tensor(std::string_view name) const;
@@ -53,6 +58,7 @@ class GgufFile {
   MappedFile file_;
   uint32_t version_ = 0;
   std::map<std::string, GgufValue, std::less<>> keys_;
+  std::vector<std::pair<std::string, std::span<const std::byte>>> raw_keys_;
   std::vector<std::string> names_;
   std::map<std::string, GgufTensor, std::less<>> tensors_;
 };
@@ -63,5 +69,9 @@ std::string ggml_type_name(uint32_t type);
 /// RequestError for a type that graft does not read.
 void dequantize(const GgufTensor& tensor, size_t begin, std::span<float> out);
 size_t ggml_block_size(uint32_t type);
+/// What whole blocks of so many elements take.
+size_t ggml_bytes(uint32_t type, size_t elements);
+/// Whole blocks of F32, F16, BF16, Q8_0, Q4_0 or Q4_K, as ggml's own reference makes them; out has ggml_bytes.
+void quantize(uint32_t type, std::span<const float> values, std::span<std::byte> out);
 
 }  // namespace graft

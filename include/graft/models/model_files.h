@@ -9,6 +9,7 @@
 #include "graft/core/json.h"
 #include "graft/core/tensor.h"
 #include "graft/data/task.h"
+#include "graft/io/gguf.h"
 #include "graft/quant/quantized_tensor.h"
 #include "graft/text/tokenizer.h"
 
@@ -28,6 +29,7 @@ class ModelFiles {
   /// they stand for.
   virtual std::optional<Scheme> stored_scheme(const std::string& name) const { return std::nullopt; }
   virtual QuantizedTensor read_quantized(const std::string& name) const;
+  virtual const GgufFile* gguf() const { return nullptr; }          // the file itself, where it is one
   virtual Tokenizer tokenizer() const = 0;
   virtual std::string chat_template() const = 0;                    // "" if none
   virtual Json generation_config() const = 0;                       // null if none

@@ -31,6 +31,7 @@ class Decoder : public Transformer {
   at::ScalarType dtype() const override { return embed_->weight()->dtype(); }
   void set_recompute(bool on) override { recompute_ = on; }
   std::string describe() const override;
+  const DecoderShape& shape() const { return shape_; }
 
  private:
   /// Layers whose attention sees alike share masks and rotations.
