@@ -152,7 +152,7 @@ void export_adapter(const Target& target, const fs::path& out, const Log& log) {
   write_adapter(out, *outline, name, *target.adapter, target.model.path);
   if (!target.model.new_tokens.empty()) write_tokenizer(out, base);
   log.info("the adapter of {} is in {} (PEFT's format)", target.what, out.string());
-  log_loaders(loaders_of(target, files->config(), *outline, name), log);
+  log_loaders(loaders_of(target, base.files->config(), *outline, name), log);
 }
 
 }  // namespace graft

@@ -42,13 +42,13 @@ struct Factors {
 void export_gguf_adapter(const Target& target, const std::filesystem::path& file, const Log& log) {
   require(target.adapter.has_value(), "{} has no adapter to export", target.what);
   require(!std::filesystem::is_directory(file), "{} is a folder; --gguf-adapter names the file to write", file.string());
-  const auto files = open_model_files(target.model.path);
-  const auto outline = outline_model(*files, task_of(target, *files));
+  const Base base = open_base(target.model);
+  const auto outline = outline_model(*base.files, task_of(target, *base.files));
   const std::string name = seat_target(*outline, target, {});
-  const auto loaders = loaders_of(target, files->config(), *outline, name);
+  const auto loaders = loaders_of(target, base.files->config(), *outline, name);
   require(loaders.back().reasons.empty(), "llama.cpp cannot load the adapter of {}: {}", target.what,
           fmt::join(loaders.back().reasons, "; "));
-  const GgufModel model(files->config(), *outline);
+  const GgufModel model(base.files->config(), *outline);
   Factors factors;
   for (const Site* site : outline->sites())
     if (const auto adapter = site->adapter(name)) factors.add(model, *site, update_of(*site, *adapter, *target.adapter));

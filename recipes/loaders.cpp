@@ -56,7 +56,7 @@ Loader vllm(const Target& target, const Json& config, const Parts& parts) {
   refuse_if(!target.adapter->modules_to_save.empty(),
             fmt::format("it takes no modules_to_save ({})", fmt::join(target.adapter->modules_to_save, ", ")));
   refuse_if(!parts.others.empty() && target.adapter->modules_to_save.empty() && target.adapter->method == "lora",
-            fmt::format("{} are trained whole", listed(parts.others)));
+            fmt::format("{} hold more than LoRA", listed(parts.others)));
   refuse_if(!parts.vocabulary.empty(), fmt::format("it takes no LoRA on the vocabulary ({})", listed(parts.vocabulary)));
   refuse_if(parts.ranks.size() > 1,
             fmt::format("it scales all modules alike, and here ranks are {}", fmt::join(parts.ranks, ", ")));

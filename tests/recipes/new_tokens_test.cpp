@@ -2,6 +2,7 @@
 #include <fstream>
 
 #include "../recipes/export.h"
+#include "../recipes/export_gguf.h"
 #include "../recipes/finetune.h"
 #include "../recipes/generate.h"
 #include "graft/core/error.h"
@@ -64,6 +65,14 @@ TEST_F(NewTokens, AreLearntKeptAndExported) {
   EXPECT_EQ(read_json(folder_ / "merged" / "config.json")["vocab_size"],
             std::max(base.files->config()["vocab_size"].get<int64_t>(), int64_t{size} + 2));
   EXPECT_EQ(answer(open_target((folder_ / "merged").string(), "", "", {})), said);
+  export_gguf(live, folder_ / "merged.gguf", {.type = "f32"}, {});
+  EXPECT_EQ(answer(open_target((folder_ / "merged.gguf").string(), "", "", {})), said);
+  try {
+    export_gguf_adapter(live, folder_ / "adapter.gguf", {});
+    ADD_FAILURE() << "llama.cpp has no place for trained tokens";
+  } catch (const RequestError& e) {
+    EXPECT_NE(std::string(e.what()).find("embed_tokens"), std::string::npos) << e.what();
+  }
 }
 
 TEST_F(NewTokens, ARunGoesOnToTheBit) {
