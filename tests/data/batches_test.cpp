@@ -71,13 +71,17 @@ TEST_F(BatchesTest, PackedRowsHoldEachSampleOnceAndAreWellFilled) {
       ASSERT_EQ(step.size(), again.size());
       for (size_t b = 0; b < step.size(); ++b) {
         const HostBatch& batch = step[b];
-        EXPECT_EQ(batch.ids, again[b].ids), EXPECT_EQ(batch.segments, again[b].segments);
+        EXPECT_EQ(batch.ids, again[b].ids);
+        EXPECT_EQ(batch.segments, again[b].segments);
         EXPECT_TRUE(batch.packed);
         std::vector<int64_t> here;
         for (int64_t at = 0; at < batch.rows * batch.columns; ++at) {
           const bool row_begins = at % batch.columns == 0;
           if (batch.segments[at] < 0) continue;
-          if (row_begins || batch.segments[at] != batch.segments[at - 1]) here.push_back(batch.segments[at]), EXPECT_EQ(batch.positions[at], 0);
+          if (row_begins || batch.segments[at] != batch.segments[at - 1]) {
+            here.push_back(batch.segments[at]);
+            EXPECT_EQ(batch.positions[at], 0);
+          }
           const SampleView sample = data.sample(batch.samples[here.size() - 1]);
           const auto t = static_cast<size_t>(batch.positions[at]);
           EXPECT_EQ(batch.ids[at], sample.ids[t]);
@@ -94,7 +98,8 @@ TEST_F(BatchesTest, PackedRowsHoldEachSampleOnceAndAreWellFilled) {
       std::ranges::copy(samples_of(step), std::back_inserter(seen));
     }
     EXPECT_EQ(seen.size(), 450u);
-    if (epoch == 0) first = seen; else EXPECT_NE(first, seen);
+    EXPECT_NE(first, seen);
+    first = seen;
     std::ranges::sort(seen);
     for (int64_t sample = 0; sample < 300; ++sample) EXPECT_GE(std::ranges::count(seen, sample), 1);
   }
