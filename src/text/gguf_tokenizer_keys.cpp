@@ -57,7 +57,7 @@ std::vector<std::string> merge_lines(const TokenizerJson& merges) {
     const auto [left, right] = halves(merge);
     require(left.find(' ') == left.npos && right.find(' ') == right.npos,
             "tokenizer.json: a merge of '{}' has a space, which a GGUF cannot hold; {}", left + right, instead);
-    lines.push_back(left + ' ' + right);
+    lines.push_back(fmt::format("{} {}", left, right));
   }
   return lines;
 }
@@ -150,7 +150,7 @@ void check_same_ids(const Tokenizer& ours, const Tokenizer& read) {
                                     "a\xC2\xA0z\u2028y"};
   for (int32_t id = 0; id < ours.vocab_size(); ++id)
     if (const std::string token(ours.id_to_token(id)); ours.is_special(id) && !token.empty())
-      texts.push_back(token), texts.push_back("a " + token + " b" + token + "c");
+      texts.push_back(token), texts.push_back(fmt::format("a {0} b{0}c", token));
   for (const std::string& text : texts)
     for (const bool special : {true, false}) {
       const auto ids = ours.encode(text, {.add_special_tokens = special});

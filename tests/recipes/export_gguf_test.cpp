@@ -3,9 +3,9 @@
 
 #include <ATen/ATen.h>
 
-#include "../recipes/loaders.h"
 #include "graft/core/error.h"
 #include "graft/io/atomic_file.h"
+#include "graft/io/gguf_writer.h"
 #include "graft/io/tensors.h"
 #include "graft/models/gguf_form.h"
 #include "support/models.h"
@@ -192,62 +192,36 @@ TEST_F(GgufTest, RowsThatBlocksDoNotDivideAreCounted) {
   EXPECT_EQ(file.integer("general.file_type"), 7);
 }
 
-TEST_F(GgufTest, AGgufsOwnTokenizerAndTemplateAreKeptByteForByte) {
-  write(target("llama"), "first.gguf");
-  const Target again = open_target((folder_ / "first.gguf").string(), (golden("llama") / "adapter").string(), "", {});
-  write(again, "second.gguf", "f16");
-  const GgufFile first(folder_ / "first.gguf"), second(folder_ / "second.gguf");
-  const auto tokenizer_keys = [](const GgufFile& file) {
-    std::vector<std::pair<std::string, std::string>> keys;
-    for (const auto& [name, bytes] : file.raw_keys())
-      if (name.starts_with("tokenizer."))
-        keys.emplace_back(name, std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
-    return keys;
-  };
-  EXPECT_EQ(tokenizer_keys(first), tokenizer_keys(second));
-  EXPECT_EQ(second.string("tokenizer.chat_template"), "{{ messages[0]['content'] }}");
+std::vector<GgufKey> tokenizer_keys(const GgufFile& file) {
+  std::vector<GgufKey> keys;
+  for (const auto& [name, bytes] : file.raw_keys())
+    if (name.starts_with("tokenizer.")) keys.push_back({name, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}});
+  return keys;
 }
 
-class Loads : public GgufTest {
- protected:
-  /// What vLLM and llama.cpp have against an adapter of these options.
-  std::vector<std::string> reasons(const std::string& name, const AdapterOptions& options) const {
-    Target what;
-    what.model.path = model(name), what.adapter = options;
-    const auto files = open_model_files(what.model.path);
-    const auto outline = outline_model(*files);
-    graft_adapter(*outline, "default", options, 1);
-    std::vector<std::string> all;
-    for (const Loader& loader : loaders_of(what, files->config(), *outline, "default"))
-      all.push_back(fmt::format("{}", fmt::join(loader.reasons, "; ")));
-    return all;
+/// The same file with a tokenizer key in front that graft knows nothing of.
+void with_a_key_more(const fs::path& from, const fs::path& to) {
+  const GgufFile file(from);
+  std::vector<GgufKey> keys = {gguf_key("tokenizer.ggml.of_its_maker", "x")};
+  for (const auto& [name, bytes] : file.raw_keys())
+    keys.push_back({name, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}});
+  std::vector<GgufWriter::Entry> entries;
+  for (const std::string& name : file.tensor_names()) entries.push_back({name, file.tensor(name).type, file.tensor(name).shape});
+  GgufWriter out(to, keys, entries);
+  for (const std::string& name : file.tensor_names()) out.write(name, file.tensor(name).bytes);
+  out.finish();
+}
+
+TEST_F(GgufTest, AGgufsOwnTokenizerAndTemplateAreKeptByteForByte) {
+  write(target("llama"), "written.gguf"), with_a_key_more(folder_ / "written.gguf", folder_ / "first.gguf");
+  write(open_target((folder_ / "first.gguf").string(), (golden("llama") / "adapter").string(), "", {}), "second.gguf", "f16");
+  const auto first = tokenizer_keys(GgufFile(folder_ / "first.gguf")), second = tokenizer_keys(GgufFile(folder_ / "second.gguf"));
+  ASSERT_EQ(first.size(), second.size());
+  for (size_t i = 0; i < first.size(); ++i) {
+    EXPECT_EQ(first[i].name, second[i].name);
+    EXPECT_EQ(first[i].bytes, second[i].bytes) << first[i].name;
   }
-};
-
-TEST_F(Loads, PlainLoraOnAllLinearsLoadsInBoth) { EXPECT_EQ(reasons("llama", {}), (std::vector<std::string>{"", ""})); }
-
-TEST_F(Loads, WhatAToolDoesNotTakeIsNamed) {
-  const auto says = [&](const std::string& name, const AdapterOptions& options, std::string_view of_vllm,
-                        std::string_view of_llama_cpp) {
-    const auto found = reasons(name, options);
-    EXPECT_TRUE(of_vllm.empty() ? found[0].empty() : found[0].find(of_vllm) != std::string::npos) << found[0];
-    EXPECT_TRUE(of_llama_cpp.empty() ? found[1].empty() : found[1].find(of_llama_cpp) != std::string::npos) << found[1];
-  };
-  const std::vector<std::string> head = {"lm_head"}, q = {"q_proj"};
-  says("llama", {.method = "dora", .options = DoraOptions{}}, "not dora", "more than a low-rank update");
-  says("llama", {.modules_to_save = {"embed_tokens"}}, "no modules_to_save (embed_tokens)",
-       "model.embed_tokens hold more than a low-rank update");
-  says("llama", {.target_modules = head}, "no LoRA on the vocabulary (lm_head)", "the head is the embedding");
-  says("llama", {.target_modules = std::vector<std::string>{"embed_tokens"}}, "(model.embed_tokens)",
-       "LoRA on model.embed_tokens is for one");
-  LoraOptions wide;
-  wide.rank = 600;
-  says("llama", {.target_modules = q, .options = wide}, "largest rank is 512, this one is 600", "");
-  LoraOptions patterned;
-  patterned.rank_pattern = {{"v_proj", 4}};
-  says("llama", {.target_modules = std::vector<std::string>{"q_proj", "v_proj"}, .options = patterned}, "ranks are 4, 8", "");
-  says("gpt2", {}, "does not know that it takes LoRA for gpt2", "");
-  says("ministral", {}, "ministral", "no form of ministral");
+  EXPECT_EQ(GgufFile(folder_ / "second.gguf").string("tokenizer.chat_template"), "{{ messages[0]['content'] }}");
 }
 
 }  // namespace
