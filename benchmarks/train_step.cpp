@@ -1,7 +1,7 @@
 // Seconds of one optimizer step of an adapter (LoRA of rank 16 on all linear layers) on full rows of random tokens, every token a target.
 //   train_step MODEL ROWS COLUMNS DTYPE DEVICE [STEPS [WORD ...]]     MODEL: a model's path, or a config.json for random weights
 // WORD: a storage format, `double` (quantisation of its constants), `recompute`, a method, `together=N` (N adapters in one pass, each with ROWS).
-// Prints one JSON line: the median step, tokens/s, memory in a step and between steps, first and last loss.
+// Prints one JSON line: the median step, tokens/s, memory in a step and between steps (and what a plan says of it), first and last loss.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
@@ -14,9 +14,11 @@
 #include "graft/core/json.h"
 #include "graft/core/runtime.h"
 #include "graft/models/load.h"
+#include "graft/models/plan.h"
 #include "graft/peft/graft_adapter.h"
 #include "graft/train/adamw.h"
 #include "graft/train/loss.h"
+#include "tensor_peak.h"
 
 using namespace graft;
 
@@ -60,6 +62,7 @@ int main(int argc, char** argv) {
       else if (word == "double") load.quantization.double_quantization = true;
       else load.quantization.format = word;
     }
+    TensorPeak tensors;
     const auto model = path.ends_with(".json") ? random_model(read_json(path), load, 1) : load_model(*open_model_files(path), load);
     const double loaded = static_cast<double>(device_memory(device).allocated) / (1 << 30), loading_peak = static_cast<double>(device_memory(device).allocated_peak) / (1 << 30);
     model->set_recompute(recompute);
@@ -79,7 +82,7 @@ int main(int argc, char** argv) {
     }
     AdamW optimizer(list, {});
     std::vector<double> seconds, losses;
-    reset_peak_memory(device);
+    reset_peak_memory(device), tensors.reset();
     int64_t between = 0;
     for (int64_t s = 0; s < steps + 2; ++s) {   // two to warm up
       synchronize(device);
@@ -96,6 +99,12 @@ int main(int argc, char** argv) {
     }
     std::sort(seconds.begin(), seconds.end());
     const double median = seconds[seconds.size() / 2];
+    const Json config = path.ends_with(".json") ? read_json(path) : open_model_files(path)->config();
+    const auto outline = outline_model(config);
+    const StepPlan plan = plan_step(*outline, config, [&](const std::string& module) { return scheme_for(load.quantization, module); }, options, load.quantization,
+                                    {.rows = rows, .columns = columns, .dtype = dtype, .on_cpu = device.is_cpu(), .recompute = recompute});
+    Json parts = Json::object();
+    for (const auto& part : plan.memory) parts[part.kind] = part.bytes;
     fmt::print("{}\n", to_line({{"program", "graft"}, {"model", path}, {"rows", rows}, {"columns", columns}, {"dtype", dtype_to_name(dtype)},
                                 {"device", device.str()}, {"seconds", median}, {"tokens_per_second", static_cast<double>(rows * columns) / median},
                                 {"format", load.quantization.format}, {"recompute", recompute},
@@ -104,6 +113,8 @@ int main(int argc, char** argv) {
                                 {"loaded_gib", loaded}, {"loading_peak_gib", loading_peak},
                                 {"between_steps_gib", static_cast<double>(between) / (1 << 30)},
                                 {"driver_gib", static_cast<double>(device_memory(device).total - device_memory(device).free) / (1 << 30)},
+                                {"planned_bytes", plan.bytes()}, {"planned", parts}, {"planned_moment", plan.moment}, {"token_flops", plan.token_flops},
+                                {"tensor_peak_bytes", device.is_cpu() ? tensors.peak() : device_memory(device).allocated_peak},
                                 {"first_loss", losses.front()}, {"last_loss", losses.back()}}));
     return 0;
   } catch (const std::exception& e) {

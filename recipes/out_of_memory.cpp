@@ -24,10 +24,11 @@ bool is_out_of_memory(const std::exception& error) {
          std::string_view(error.what()).find("DefaultCPUAllocator") != std::string_view::npos;
 }
 
-std::string out_of_memory_text(const std::exception& error, const Job& job, int64_t peak_bytes) {
+std::string out_of_memory_text(const std::exception& error, const Job& job, int64_t peak_bytes, int64_t planned_bytes) {
   const TrainOptions& train = job.train;
-  std::string text = fmt::format("out of memory: {}\n  this run held {:.2f} GiB at most. What makes it smaller:", sizes_of(error),
-                                 static_cast<double>(peak_bytes) / (1 << 30));
+  const auto gib = [](int64_t bytes) { return static_cast<double>(bytes) / (1 << 30); };
+  std::string text = fmt::format("out of memory: {}\n  this run held {:.2f} GiB at most{}. What makes it smaller:", sizes_of(error), gib(peak_bytes),
+                                 planned_bytes > 0 ? fmt::format("; graft plan expects {:.2f} GiB for its tensors", gib(planned_bytes)) : "");
   if (train.micro_batch_size > 1)
     text += fmt::format("\n    train.micro_batch_size={} train.gradient_accumulation_steps={}   (as many samples a step)",
                         train.micro_batch_size / 2,

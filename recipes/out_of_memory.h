@@ -10,7 +10,8 @@ namespace graft {
 /// Whether LibTorch's allocators, of a GPU or of the CPU, threw it.
 bool is_out_of_memory(const std::exception& error);
 
-/// What was to be allocated, what the run holds at most, and the options that make it smaller, with values to try.
-std::string out_of_memory_text(const std::exception& error, const Job& job, int64_t peak_bytes);
+/// What was to be allocated, what the run held at most and its plan expected (0: not known), and the options that make it smaller, with
+/// values to try.
+std::string out_of_memory_text(const std::exception& error, const Job& job, int64_t peak_bytes, int64_t planned_bytes = 0);
 
 }  // namespace graft

@@ -21,6 +21,7 @@
 #include "dense_cache.h"
 #include "model_writer.h"
 #include "out_of_memory.h"
+#include "plan.h"
 #include "run_record.h"
 #include "session.h"
 #include "task.h"
@@ -198,12 +199,21 @@ void open_record(Member& member, Transformer& model, const Base& base, const Jso
                                                                trainer.last_step(), member.log, stop}, observer);
 }
 
+/// What the plan says of the largest micro-batch; 0 if it cannot tell.
+int64_t planned_bytes(const Member& member, const Base& base, const Task& task, at::Device device) try {
+  int64_t longest = 0;
+  for (const SourceReport& source : member.data->train.reports()) longest = std::max(longest, source.length_max);
+  return plan_of(member.job, *base.files, *outline_model(*base.files, task), device, longest).bytes();
+} catch (const std::exception&) {
+  return 0;
+}
+
 /// Rephrases what LibTorch throws where the memory ends.
-void within_memory(const Job& job, at::Device device, const std::function<void()>& work) try {
+void within_memory(const Member& member, const Base& base, const Task& task, at::Device device, const std::function<void()>& work) try {
   work();
 } catch (const std::exception& e) {
   if (!is_out_of_memory(e)) throw;
-  fail("{}", out_of_memory_text(e, job, device_memory(device).allocated_peak));
+  fail("{}", out_of_memory_text(e, member.job, device_memory(device).allocated_peak, planned_bytes(member, base, task, device)));
 }
 
 void train(Transformer& model, std::vector<Member>& members, const Log& log, const std::stop_token& stop) {
@@ -229,13 +239,13 @@ void run_jobs(std::vector<RunPart> parts, bool allow_change, Observer& observer,
   const Base base = open_base(job.model);
   const Task task = prepare(members, base, stop);
   std::shared_ptr<Transformer> model;
-  within_memory(job, device, [&] { model = load_base(base, {device, dtype, job.quantization, task}, log, stop); });
+  within_memory(members.front(), base, task, device, [&] { model = load_base(base, {device, dtype, job.quantization, task}, log, stop); });
   for (auto& member : members) {
     const Json facts = facts_of(base, member, device, dtype);
     make_trainer(member, *model, base, facts, allow_change, stop);
     open_record(member, *model, base, facts, observer, stop);
   }
-  within_memory(job, device, [&] { train(*model, members, log, stop); });
+  within_memory(members.front(), base, task, device, [&] { train(*model, members, log, stop); });
   for (const auto& member : members) {
     const fs::path folder = fs::path(member.job.output_dir) / "adapter";
     write_adapter(folder, *model, member.name, member.job.adapter, member.job.model.path);

@@ -2,7 +2,7 @@
 # The bars of issue 7 on what a run survives, measured afresh: a line a bar, `name | figure | bound | holds` (or short, or not-run). Non-zero if any
 # is short.
 #   never_lose_a_run.sh [--only NAME] [--gpu] [--out FILE]
-# NAME: kills power_loss faults checkpoint_stall fuzz; with --gpu: gpu_kills. KILLS (200) and REPLAYS (300) say how many, FUZZ_MINUTES how long
+# NAME: kills power_loss faults checkpoint_stall fuzz plan documented; with --gpu: gpu_kills gpu_plan. KILLS (200) and REPLAYS (300) say how many, FUZZ_MINUTES how long
 # the long fuzz may take (none: to its end, which is hours). Needs ./setup.sh test to have run.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
@@ -123,6 +123,37 @@ fuzz() {
   [[ ${PIPESTATUS[0]} == 0 ]] || short=1
 }
 
-bars=(kills power_loss faults checkpoint_stall fuzz)
-((gpu)) && bars=(gpu_kills)
+# plan_job BOUND DEVICE MODEL ROWS COLUMNS DTYPE WORDS...: what the plan says of a step against the most that its tensors took
+plan_job() {
+  local bound=$1 device=$2 json off; shift 2
+  json=$("$train_step" "$1" "$2" "$3" "$4" "$device" 1 "${@:5}" 2>/dev/null) || { line "plan: $*" "failed" "runs" short; return; }
+  read -r off planned measured < <("$python" -c 'import json, sys; j = json.loads(sys.argv[1]); p, m = j["planned_bytes"], j["tensor_peak_bytes"]
+print(f"{100 * (p / m - 1):+.1f} {p / 2**20:.1f} {m / 2**20:.1f}")' "$json")
+  line "plan: $(basename "$1") ${*:2}" "planned $planned MiB, measured $measured: $off %" "within $bound %" "$(at_most "${off#[+-]}" "$bound")"
+}
+plan_jobs() {
+  local tiny=$golden/config.json small=benchmarks/acceptance/smollm2.json
+  plan_job "$1" "$2" $tiny 16 128 fp32 lora
+  plan_job "$1" "$2" $tiny 8 256 fp32 full
+  plan_job "$1" "$2" $small 2 256 fp32 lora
+  plan_job "$1" "$2" $small 2 128 fp32 lora nf4 recompute
+  plan_job "$1" "$2" $small 4 128 bf16 prompt_tuning
+  plan_job "$1" "$2" $small 1 128 fp32 full recompute
+}
+train_step=$release/benchmarks/train_step
+[[ -x $train_step ]] || train_step=$build/benchmarks/train_step
+plan() { plan_jobs 10 cpu; }
+gpu_plan() {
+  "$graft" doctor | grep -q 'none usable' && { line "plan on a GPU" "no GPU here" "within 5 %" not-run; return; }
+  plan_jobs 5 cuda
+  plan_job 5 cuda benchmarks/acceptance/llama_8b.json 1 2048 bf16 lora nf4 double recompute
+}
+documented() {
+  local text
+  text=$(tests/recipes/documented_commands.sh "$graft" 2>&1 | tail -n 1)
+  [[ $text == *" ran" ]] && line "documented commands" "${text#*: }" "all" holds || line "documented commands" "$text" "all" short
+}
+
+bars=(kills power_loss faults checkpoint_stall fuzz plan documented)
+((gpu)) && bars=(gpu_kills gpu_plan)
 run_bars "${bars[@]}"

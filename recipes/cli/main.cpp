@@ -40,6 +40,7 @@ int run(int argc, char** argv, Signals& signals) {
   });
   Program program{app, progress, log, signals, signals.stop(), "", quiet};
   add_train_verbs(program), add_export_verbs(program), add_answer_verbs(program), add_chat_verb(program), add_look_verbs(program);
+  add_plan_verb(program);
   try {
     if (argc > 1) check_verb(app, argv[1]);
     app.parse(argc, argv);
