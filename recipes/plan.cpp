@@ -42,7 +42,12 @@ void take_lengths(Planned& p, const Dataset& data) {
   double epoch = 0;
   for (const SourceReport& source : data.reports()) p.longest = std::max(p.longest, source.length_max), epoch += static_cast<double>(source.tokens) * source.repeat;
   const TrainOptions& train = p.job.train;
-  const Batches batches(data, {train.micro_batch_size, train.gradient_accumulation_steps, train.seed, true});
+  if (p.job.data.packing) p.longest = p.job.data.max_length;
+  const Batches batches(data, {.micro_batch_size = train.micro_batch_size,
+                               .gradient_accumulation_steps = train.gradient_accumulation_steps,
+                               .seed = train.seed,
+                               .row_length = p.job.data.packing ? p.job.data.max_length : 0,
+                               .slots = virtual_tokens_of(p.job.adapter)});
   p.steps = static_cast<double>(total_steps(train, batches.steps_per_epoch()));
   p.tokens = epoch * p.steps / static_cast<double>(batches.steps_per_epoch());
   p.from_data = true;
@@ -105,35 +110,46 @@ std::string trade_text(const Planned& p, bool on_cpu, at::ScalarType dtype) {
   return text;
 }
 
-/// The largest micro-batch, a power of two up to 64, that a card takes.
-std::string fitting(const Planned& p, double room, bool recompute) {
+/// Bytes on a GPU for micro-batches that are powers of two up to 64.
+std::vector<std::pair<int64_t, int64_t>> on_a_gpu(const Planned& p, bool recompute) {
+  std::vector<std::pair<int64_t, int64_t>> all;
+  for (int64_t n = 1; n <= 64; n *= 2) all.emplace_back(n, step(p, n, recompute, false, at::kBFloat16).bytes());
+  return all;
+}
+
+std::string largest(const std::vector<std::pair<int64_t, int64_t>>& sizes, double room, int64_t longest) {
   int64_t best = 0;
-  for (int64_t n = 1; n <= 64 && static_cast<double>(step(p, n, recompute, false, at::kBFloat16).bytes()) <= room; n *= 2) best = n;
-  return best == 0 ? "-" : fmt::format("{} x {}", best, p.longest);
+  for (const auto& [n, bytes] : sizes)
+    if (static_cast<double>(bytes) <= room) best = n;
+  return best == 0 ? "-" : fmt::format("{} x {}", best, longest);
 }
 
 std::string cards_text(const Planned& p) {
   std::string text = fmt::format("GPUs, bf16, {:.0f} GiB left to the driver: the largest micro-batch without and with recompute\n", card_reserve);
+  const auto all = on_a_gpu(p, false), inputs = on_a_gpu(p, true);
   for (const Card& card : cards) {
     const double room = (card.gib - card_reserve) * gib;
-    text += fmt::format("  {:>4} GiB  {:<26} {:>12} {:>12}\n", card.gib, card.examples, fitting(p, room, false), fitting(p, room, true));
+    text += fmt::format("  {:>4} GiB  {:<26} {:>12} {:>12}\n", card.gib, card.examples, largest(all, room, p.longest), largest(inputs, room, p.longest));
   }
   return text;
 }
 
 std::string plan_one(const Job& job, const PlanRequest& request, int64_t beside, const Log& log, const std::stop_token& stop) {
-  const at::Device device = device_from_name(job.device);
-  const at::ScalarType dtype = dtype_from_name(job.train.dtype, device);
+  const at::Device device = request.gpu ? at::Device(at::kCUDA) : device_from_name(job.device);
+  const at::ScalarType dtype = request.gpu && job.train.dtype == "auto" ? at::kBFloat16 : dtype_from_name(job.train.dtype, device);
   const Planned p = look_at(job, request, log, stop);
   StepPlan plan = step(p, job.train.micro_batch_size, job.train.recompute == "layer", device.is_cpu(), dtype);
   if (beside > 0) plan.memory.push_back({"the other adapters", beside});
-  const DeviceMemory memory = device_memory(device);
   const double tflops = request.tflops.value_or(default_tflops(device.is_cpu())), seconds = plan.token_flops * p.tokens / (tflops * 1e12);
   std::string text = fmt::format("{}: {}\n{} of {} numbers are trained ({})\n", job.model.path, p.outline->describe(), plan.trained, plan.weights, job.adapter.method);
   text += fmt::format("{} x {} tokens in a forward pass, {} of them a step, {} on {}\n\n", job.train.micro_batch_size, p.longest, job.train.gradient_accumulation_steps,
                       dtype_to_name(dtype), device.str());
   text += memory_text(plan);
-  text += fmt::format("  {}: {} of {} are free here\n\n", plan.bytes() <= memory.free ? "fits" : "does NOT fit", size(memory.free), size(memory.total));
+  if (!request.gpu) {
+    const DeviceMemory memory = device_memory(device);
+    text += fmt::format("  {}: {} of {} are free here\n", plan.bytes() <= memory.free ? "fits" : "does NOT fit", size(memory.free), size(memory.total));
+  }
+  text += "\n";
   text += fmt::format("{:.0f} tokens{}, {:.0f} steps; {:.3g} GFLOP a token, {:.3g} TFLOP a step\n", p.tokens, p.from_data ? "" : " (as told)", p.steps,
                       plan.token_flops / 1e9, plan.token_flops * p.tokens / std::max(1.0, p.steps) / 1e12);
   text += fmt::format("about {} at {} TFLOP/s{}\n\n", duration(seconds), tflops, request.tflops ? "" : " (measured elsewhere; --tflops says what this device sustains)");

@@ -11,7 +11,7 @@
 namespace graft::testing {
 namespace {
 
-constexpr int64_t rows = 6, columns = 96;
+constexpr int64_t rows = 6;
 
 struct Case {
   std::string config, method, format = "none";
@@ -20,7 +20,7 @@ struct Case {
   Task task{};
 };
 
-HostBatch full_rows(int64_t vocabulary, const Task& task) {
+HostBatch full_rows(int64_t vocabulary, int64_t columns, const Task& task) {
   HostBatch batch;
   batch.rows = rows, batch.columns = columns, batch.token_count = rows * columns;
   for (int64_t i = 0; i < rows * columns; ++i) {
@@ -47,7 +47,8 @@ double planned_over_measured(const Case& c) {
   for (const auto& [name, tensor] : parameters(*model, "a"))
     if (tensor.requires_grad()) list.push_back({name, tensor});
   AdamW optimizer(list, {});
-  const HostBatch batch = full_rows(model->vocab_size(), c.task);
+  const int64_t columns = std::min<int64_t>(96, model->max_positions());   // gpt2's table has 32
+  const HostBatch batch = full_rows(model->vocab_size(), columns, c.task);
   tensors.reset();
   for (int64_t step = 0; step < 2; ++step) {
     optimizer.zero_grad();
@@ -63,7 +64,9 @@ double planned_over_measured(const Case& c) {
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (const MethodRow* row : methods())
-    for (const bool recompute : {false, true}) all.push_back({.config = "tiny_chat", .method = std::string(row->name), .recompute = recompute});
+    for (const bool recompute : {false, true})
+      if (row->name != "loftq")   // LoRA, with first values that need the base before it was quantised
+        all.push_back({.config = "tiny_chat", .method = std::string(row->name), .recompute = recompute});
   const Task tags{.kind = TaskKind::token_classification, .labels = {"a", "b"}};
   all.push_back({.config = "tiny_chat", .method = "lora", .format = "nf4"});
   all.push_back({.config = "tiny_chat", .method = "lora", .dtype = at::kBFloat16});

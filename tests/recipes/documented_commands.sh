@@ -56,13 +56,13 @@ while read -r message; do
 done < <(sed -nE 's/^\| `([^`]+)` \|.*/\1/p' "$root/docs/troubleshooting.md")
 ((commands >= 25)) || fail "only $commands commands were found"
 
-# Every job in configs/: on the tiny model, two steps of its own settings.
+# Every job in configs/, two at a time: on the tiny model, two steps of its own settings.
 printf '{"text": "a cow", "label": "yes"}\n{"text": "a pie", "label": "no"}\n' > texts.jsonl
 printf '{"tokens": ["a", "cow"], "tags": ["O", "B"]}\n' > tags.jsonl
 printf '{"text": "a cow is an animal"}\n{"text": "a pie is food"}\n' > raw.jsonl
-configs=0
-for config in "$root"/configs/*.yaml; do
-  name=$(basename "$config" .yaml) data=$golden/data/train.jsonl more=()
+run_config() {
+  local config=$1 name data=$golden/data/train.jsonl more=() settings out
+  name=$(basename "$config" .yaml) out=new/$name.txt
   head -n 8 "$config" | grep -qE "graft finetune (configs/)?$name" || fail "configs/$name.yaml does not say how it is run"
   case $name in
     classifier*) data=texts.jsonl; [[ $name == classifier ]] && more=('adapter.target_modules=[q_proj, v_proj]') ;;
@@ -74,8 +74,10 @@ for config in "$root"/configs/*.yaml; do
             train.gradient_accumulation_steps=1 output_dir="new/$name" "${more[@]}")
   # What it holds out comes from the same file: of four samples a share may be none.
   if grep -q 'val_size' "$config"; then settings+=(data.val_size=0 "data.val=[$data]"); else settings+=("data.val=[$data]"); fi
-  "$graft" plan "$config" "${settings[@]}" >out.txt 2>&1 && grep -q '^memory at its fullest' out.txt || { cat out.txt; fail "graft plan $name"; }
-  "$graft" finetune "$config" --quiet "${settings[@]}" >out.txt 2>&1 || { cat out.txt; fail "graft finetune $name"; }
-  configs=$((configs + 1))
-done
-echo "documented_commands: $commands commands of the pages and $configs configs ran"
+  "$graft" plan "$config" "${settings[@]}" >"$out" 2>&1 && grep -q '^memory at its fullest' "$out" || { cat "$out"; fail "graft plan $name"; }
+  "$graft" finetune "$config" --quiet "${settings[@]}" >"$out" 2>&1 || { cat "$out"; fail "graft finetune $name"; }
+}
+configs=("$root"/configs/*.yaml)
+export -f run_config fail && export root graft golden
+printf '%s\n' "${configs[@]}" | xargs -P 2 -I{} bash -c 'set -euo pipefail; run_config "$1"' - {}
+echo "documented_commands: $commands commands of the pages and ${#configs[@]} configs ran"
