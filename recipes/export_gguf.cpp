@@ -90,10 +90,14 @@ std::vector<GgufKey> tokenizer_keys(const Base& base, int64_t rows) {
   return keys;
 }
 
-std::vector<GgufKey> general_keys(const Target& target, const GgufModel& model, const StoredType& type) {
-  return {gguf_key("general.architecture", model.family.gguf_architecture), gguf_key("general.type", "model"),
-          gguf_key("general.name", fs::path(target.model.path).stem().string()), gguf_key("general.file_type", type.file_type),
-          gguf_key("general.quantization_version", uint32_t{2})};
+std::vector<GgufKey> keys_of(const Target& target, const Base& base, const GgufModel& model, const StoredType& type) {
+  std::vector<GgufKey> keys = {
+      gguf_key("general.architecture", model.family.gguf_architecture), gguf_key("general.type", "model"),
+      gguf_key("general.name", fs::path(target.model.path).stem().string()), gguf_key("general.file_type", type.file_type),
+      gguf_key("general.quantization_version", uint32_t{2})};
+  std::ranges::move(gguf_shape_keys(model), std::back_inserter(keys));
+  std::ranges::move(tokenizer_keys(base, model.shape.vocab_size), std::back_inserter(keys));
+  return keys;
 }
 
 /// transformers' names of what the file holds, in the files' order.
@@ -139,11 +143,18 @@ std::vector<std::string> gguf_type_names() {
   return names;
 }
 
+void check_gguf_place(const fs::path& file, const Target& target) {
+  require(!fs::is_directory(file), "{} is a folder; a GGUF export names the file to write", file.string());
+  std::error_code none;
+  require(!fs::equivalent(file, target.model.path, none), "{} is the base of {}; choose another name", file.string(),
+          target.what);
+}
+
 GgufReport export_gguf(const Target& target, const fs::path& file, const GgufOptions& options, const Log& log,
                        std::stop_token stop) {
   require(options.into != MergeInto::requantized,
           "--into requantized: a GGUF has block types of its own; choose one with --type");
-  require(!fs::is_directory(file), "{} is a folder; --gguf names the file to write", file.string());
+  check_gguf_place(file, target);
   const Base base = open_base(target.model);
   const ModelFiles& files = *base.files;
   Merger merger(target, files, options.into);
@@ -159,10 +170,7 @@ GgufReport export_gguf(const Target& target, const fs::path& file, const GgufOpt
     const auto shape = files.shape(merger.source_of(name));
     entries.push_back({stored, type_of(stored, shape, type, report), shape});
   }
-  std::vector<GgufKey> keys = general_keys(target, model, type);
-  std::ranges::move(gguf_shape_keys(model), std::back_inserter(keys));
-  std::ranges::move(tokenizer_keys(base, model.shape.vocab_size), std::back_inserter(keys));
-  GgufWriter out(file, keys, entries);
+  GgufWriter out(file, keys_of(target, base, model, type), entries);
   for (size_t i = 0; i < entries.size(); ++i) {
     if (stop.stop_requested()) throw Stopped("stopped while exporting; nothing was written");
     if (i == rope.size()) check_keys(model, base, out.aside());  // before the weights, which take long

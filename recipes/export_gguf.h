@@ -32,6 +32,9 @@ struct GgufReport : MergeDifference {
 GgufReport export_gguf(const Target& target, const std::filesystem::path& file, const GgufOptions& options, const Log& log,
                        std::stop_token stop = {});
 
+/// RequestError if the file is a folder, or the base itself.
+void check_gguf_place(const std::filesystem::path& file, const Target& target);
+
 /// The LoRA alone, as llama.cpp's --lora takes it, in fp32; scales of all kinds are folded in. RequestError: an adapter that is
 /// no LoRA, and parts that are none, by name.
 void export_gguf_adapter(const Target& target, const std::filesystem::path& file, const Log& log);

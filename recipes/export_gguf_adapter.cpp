@@ -41,7 +41,7 @@ struct Factors {
 
 void export_gguf_adapter(const Target& target, const std::filesystem::path& file, const Log& log) {
   require(target.adapter.has_value(), "{} has no adapter to export", target.what);
-  require(!std::filesystem::is_directory(file), "{} is a folder; --gguf-adapter names the file to write", file.string());
+  check_gguf_place(file, target);
   const Base base = open_base(target.model);
   const auto outline = outline_model(*base.files, task_of(target, *base.files));
   const std::string name = seat_target(*outline, target, {});

@@ -27,7 +27,11 @@ Merger::Merger(const Target& target, const ModelFiles& files, MergeInto into) : 
           "{}: its base is not quantised and it was not trained for it; `graft quantize` quantises a merged model", target.what);
 }
 
-bool Merger::unties_head() const { return outline_->tied_head() && outline_->vocabulary_head()->adapter(adapter_); }
+bool Merger::unties_head() const {
+  if (!outline_->tied_head() || !outline_->vocabulary_head()) return false;
+  const auto words = outline_->first_site(SiteKind::embedding)->adapter(adapter_);
+  return outline_->vocabulary_head()->adapter(adapter_) || (words && !words->ties_head());
+}
 
 std::string Merger::source_of(const std::string& name) const {
   return name == "lm_head.weight" && tied() ? outline_->first_site(SiteKind::embedding)->path() + ".weight" : name;

@@ -18,7 +18,7 @@ enum class MergeInto {
 class Merger {
  public:
   Merger(const Target& target, const ModelFiles& files, MergeInto into);
-  /// The head's adapter sits on a weight that the embedding shares: the merged model stores both apart.
+  /// One of the head and the embedding, whose weight is the same, has an adapter that the other does not follow: the merged model stores both apart.
   bool unties_head() const;
   bool tied() const { return outline_->tied_head(); }
   const Transformer& outline() const { return *outline_; }   // with the adapter in its seats

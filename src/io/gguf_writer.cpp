@@ -1,7 +1,6 @@
 #include "graft/io/gguf_writer.h"
 
 #include <map>
-#include <set>
 
 #include "graft/core/error.h"
 #include "graft/io/atomic_file.h"
@@ -65,8 +64,8 @@ size_t GgufWriter::Entry::elements() const {
 }
 
 struct GgufWriter::Impl {
-  Impl(const std::filesystem::path& path, const std::vector<GgufKey>& keys, std::vector<Entry> announced)
-      : name(path.string()), file(path), entries(std::move(announced)) {
+  Impl(const std::filesystem::path& path, const std::vector<GgufKey>& keys, const std::vector<Entry>& entries)
+      : name(path.string()), file(path) {
     std::string header = "GGUF";
     put<uint32_t>(header, 3), put<uint64_t>(header, entries.size()), put<uint64_t>(header, keys.size());
     for (const GgufKey& key : keys) put_text(header, key.name), header += key.bytes;
@@ -97,16 +96,14 @@ struct GgufWriter::Impl {
   };
   std::string name;
   AtomicFile file;
-  std::vector<Entry> entries;
   uint64_t start = 0;
   std::map<std::string, Place, std::less<>> places;
 };
 
-GgufWriter::GgufWriter(const std::filesystem::path& file, const std::vector<GgufKey>& keys, std::vector<Entry> entries)
-    : impl_(std::make_unique<Impl>(file, keys, std::move(entries))) {}
+GgufWriter::GgufWriter(const std::filesystem::path& file, const std::vector<GgufKey>& keys, const std::vector<Entry>& entries)
+    : impl_(std::make_unique<Impl>(file, keys, entries)) {}
 GgufWriter::GgufWriter(GgufWriter&&) noexcept = default;
 GgufWriter::~GgufWriter() = default;
-const std::vector<GgufWriter::Entry>& GgufWriter::entries() const { return impl_->entries; }
 const std::filesystem::path& GgufWriter::aside() const { return impl_->file.temporary(); }
 
 void GgufWriter::write(std::string_view name, std::span<const std::byte> bytes) {

@@ -134,10 +134,9 @@ Tensor Decoder::tied_logits(const Tensor& hidden, const Batch& batch) const {
     }
     return at::cat(rows);
   }
-  Tensor logits;
-  if (const auto words = embed_->adapter(batch.adapter); words && !head_->adapter(batch.adapter))
-    logits = words->predict_tied(hidden, *head_);
-  return logits.defined() ? logits : head_->forward(hidden, batch);
+  const auto words = embed_->adapter(batch.adapter);
+  const bool follows = words && words->ties_head() && !head_->adapter(batch.adapter);
+  return follows ? words->predict_tied(hidden, *head_) : head_->forward(hidden, batch);
 }
 
 Tensor Decoder::predict(const Tensor& hidden, const Batch& batch) {

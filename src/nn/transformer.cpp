@@ -17,8 +17,8 @@ Site* Transformer::first_site(SiteKind kind) const {
 const Weight* Transformer::frozen_head(const std::string& adapter) {
   const Linear* head = vocabulary_head();
   if (!head || !predicts_by_product() || head->adapter(adapter)) return nullptr;
-  const Site* words = first_site(SiteKind::embedding);
-  return tied_head() && words->adapter(adapter) ? nullptr : head->weight();
+  const auto words = first_site(SiteKind::embedding)->adapter(adapter);
+  return tied_head() && words && words->ties_head() ? nullptr : head->weight();
 }
 
 VirtualTokens Transformer::virtual_tokens(const std::string& adapter) const {

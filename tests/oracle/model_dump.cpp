@@ -33,8 +33,8 @@ void dump_states(const std::string& verb, const std::string& path, const std::st
   at::NoGradGuard no_grad;
   const char* dtype = std::getenv("GRAFT_DUMP_DTYPE");
   const Target target = open_target(path, adapter, "", {});
-  const Base base = open_base(target.model);
-  const auto model = load_model(*base.files, {at::kCPU, dtype_from_name(dtype ? dtype : "fp32", at::kCPU), target.quantization, task_of(target, *base.files)});
+  const auto files = open_grown_files(open_model_files(target.model.path), target.model.new_tokens);
+  const auto model = load_model(*files, {at::kCPU, dtype_from_name(dtype ? dtype : "fp32", at::kCPU), target.quantization, task_of(target, *files)});
   const std::string name = seat_target(*model, target, {});
   const VirtualTokens extra = model->virtual_tokens(name);
   TensorMap tensors;

@@ -222,6 +222,7 @@ TEST_F(GgufTest, AGgufsOwnTokenizerAndTemplateAreKeptByteForByte) {
     EXPECT_EQ(first[i].bytes, second[i].bytes) << first[i].name;
   }
   EXPECT_EQ(GgufFile(folder_ / "second.gguf").string("tokenizer.chat_template"), "{{ messages[0]['content'] }}");
+  EXPECT_THROW(write(open_target((folder_ / "first.gguf").string(), "", "", {}), "first.gguf"), RequestError) << "onto its base";
 }
 
 }  // namespace

@@ -34,10 +34,9 @@ class GgufWriter {
     std::vector<int64_t> shape;  // as PyTorch has it
     size_t elements() const;
   };
-  GgufWriter(const std::filesystem::path& file, const std::vector<GgufKey>& keys, std::vector<Entry> entries);
+  GgufWriter(const std::filesystem::path& file, const std::vector<GgufKey>& keys, const std::vector<Entry>& entries);
   GgufWriter(GgufWriter&&) noexcept;
   ~GgufWriter();
-  const std::vector<Entry>& entries() const;
   /// A tensor's blocks.
   void write(std::string_view name, std::span<const std::byte> bytes);
   /// The file so far, as long as it is to be, where a reader can look at its keys.

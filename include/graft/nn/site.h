@@ -57,7 +57,9 @@ class Adapter : public torch::nn::Module {
   virtual std::optional<LowRank> low_rank() const { return std::nullopt; }
   /// The site's weight and bias with this adapter in them, accumulated in fp32; nullopt: it cannot be merged.
   virtual std::optional<WeightAndBias> merged(const WeightAndBias& base) const { return std::nullopt; }
-  /// On an embedding whose weight is the head's too: logits as this adapter makes them of hidden states; undefined: the head is as it was.
+  /// On an embedding whose weight is the head's too: whether the head follows it. If so, logits as this adapter makes them of hidden states; if not,
+  /// the head is as it was.
+  virtual bool ties_head() const { return false; }
   virtual Tensor predict_tied(const Tensor& hidden, const Site& head) const { return {}; }
   /// How many virtual tokens it adds to each sequence: slots that it fills (embedding), or keys and values in front (key_value).
   virtual int64_t virtual_tokens() const { return 0; }

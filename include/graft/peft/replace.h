@@ -10,6 +10,7 @@ class ReplaceAdapter : public Adapter {
  public:
   explicit ReplaceAdapter(const Site& site);
   Tensor forward(const Tensor& x, const Frozen& base, const Batch&) override { return base.site.apply(x, {weight_, bias_}); }
+  bool ties_head() const override { return true; }
   Tensor predict_tied(const Tensor& hidden, const Site& head) const override { return head.apply(hidden, {weight_, {}}); }
   std::optional<WeightAndBias> merged(const WeightAndBias&) const override { return WeightAndBias{weight_.detach(), bias_.defined() ? bias_.detach() : bias_}; }
 

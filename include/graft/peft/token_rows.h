@@ -13,6 +13,7 @@ class TokenRows : public Adapter {
   /// tokens: ids in [0, rows of the site's weight), each once. The site is an embedding of words or a head.
   TokenRows(const Site& site, const std::vector<int>& tokens);
   Tensor forward(const Tensor& x, const Frozen& base, const Batch& batch) override;
+  bool ties_head() const override { return true; }
   Tensor predict_tied(const Tensor& hidden, const Site& head) const override {
     return with_columns(head.frozen(hidden), hidden, head.bias());
   }
