@@ -26,6 +26,31 @@ mkdir data && cp "$golden"/data/*.jsonl data/ && cp "$golden/data/train.jsonl" d
 printf 'What is a cow?\n' > prompts.txt && head -c 3000 "$root/docs/design.md" > book.txt
 "$graft" finetune job.yaml --quiet && cp -r runs/mine runs/a && cp -r runs/mine runs/b && cp -r runs/mine/adapter a && cp -r a b
 
+mkdir -p new
+# Every job in configs/, beside the pages: on the tiny model, two steps of its own settings.
+printf '{"text": "a cow", "label": "yes"}\n{"text": "a pie", "label": "no"}\n' > texts.jsonl
+printf '{"tokens": ["a", "cow"], "tags": ["O", "B"]}\n' > tags.jsonl
+printf '{"text": "a cow is an animal"}\n{"text": "a pie is food"}\n' > raw.jsonl
+run_config() {
+  local config=$1 name data=$golden/data/train.jsonl more=() settings out
+  name=$(basename "$config" .yaml) out=new/$name.txt
+  head -n 8 "$config" | grep -qE "graft finetune (configs/)?$name" || fail "configs/$name.yaml does not say how it is run"
+  case $name in
+    classifier*) data=texts.jsonl; [[ $name == classifier ]] && more=('adapter.target_modules=[q_proj, v_proj]') ;;
+    token_classifier) data=tags.jsonl more=('adapter.target_modules=[q_proj, v_proj]') ;;
+    pretraining) data=raw.jsonl ;;
+    wordnet) more=(model.chat_template="$root/configs/wordnet/plain.jinja") ;;
+  esac
+  settings=(model.path="$golden" data.train.0.path="$data" data.train.0.limit=4 data.max_length=120 device=cpu train.dtype=fp32 train.max_steps=2 train.micro_batch_size=2
+            train.gradient_accumulation_steps=1 output_dir="new/$name" "${more[@]}")
+  # What it holds out comes from the same file: of four samples a share may be none.
+  if grep -q 'val_size' "$config"; then settings+=(data.val_size=0 "data.val=[$data]"); else settings+=("data.val=[$data]"); fi
+  [[ $name != several ]] || { "$graft" plan "$config" "${settings[@]}" >"$out" 2>&1 && grep -q '^memory at its fullest' "$out"; } || { cat "$out"; fail "graft plan $name"; }
+  "$graft" finetune "$config" --quiet "${settings[@]}" >"$out" 2>&1 || { cat "$out"; fail "graft finetune $name"; }
+}
+configs=("$root"/configs/*.yaml)
+(for config in "${configs[@]}"; do run_config "$config"; done) & beside=$!
+
 commands=0
 # The pages' names made real; a comment ends a line.
 real() {
@@ -41,7 +66,6 @@ run() {   # PAGE LINE
     'graft generate'*) command+=' --max-new-tokens 2' ;;
     'graft new '*) command=${command/job.yaml/new/job$commands.yaml} ;;
   esac
-  mkdir -p new
   eval "graft() { '$graft' \"\$@\"; }; $command" >out.txt 2>&1 </dev/null || { cat out.txt; fail "$1: '$2', run as '$command', exits with $?"; }
 }
 
@@ -56,26 +80,5 @@ while read -r message; do
 done < <(sed -nE 's/^\| `([^`]+)` \|.*/\1/p' "$root/docs/troubleshooting.md")
 ((commands >= 25)) || fail "only $commands commands were found"
 
-# Every job in configs/: on the tiny model, two steps of its own settings.
-printf '{"text": "a cow", "label": "yes"}\n{"text": "a pie", "label": "no"}\n' > texts.jsonl
-printf '{"tokens": ["a", "cow"], "tags": ["O", "B"]}\n' > tags.jsonl
-printf '{"text": "a cow is an animal"}\n{"text": "a pie is food"}\n' > raw.jsonl
-configs=0
-for config in "$root"/configs/*.yaml; do
-  name=$(basename "$config" .yaml) data=$golden/data/train.jsonl more=()
-  head -n 8 "$config" | grep -qE "graft finetune (configs/)?$name" || fail "configs/$name.yaml does not say how it is run"
-  case $name in
-    classifier*) data=texts.jsonl; [[ $name == classifier ]] && more=('adapter.target_modules=[q_proj, v_proj]') ;;
-    token_classifier) data=tags.jsonl more=('adapter.target_modules=[q_proj, v_proj]') ;;
-    pretraining) data=raw.jsonl ;;
-    wordnet) more=(model.chat_template="$root/configs/wordnet/plain.jinja") ;;
-  esac
-  settings=(model.path="$golden" data.train.0.path="$data" data.train.0.limit=4 data.max_length=120 device=cpu train.dtype=fp32 train.max_steps=2 train.micro_batch_size=2
-            train.gradient_accumulation_steps=1 output_dir="new/$name" "${more[@]}")
-  # What it holds out comes from the same file: of four samples a share may be none.
-  if grep -q 'val_size' "$config"; then settings+=(data.val_size=0 "data.val=[$data]"); else settings+=("data.val=[$data]"); fi
-  "$graft" plan "$config" "${settings[@]}" >out.txt 2>&1 && grep -q '^memory at its fullest' out.txt || { cat out.txt; fail "graft plan $name"; }
-  "$graft" finetune "$config" --quiet "${settings[@]}" >out.txt 2>&1 || { cat out.txt; fail "graft finetune $name"; }
-  configs=$((configs + 1))
-done
-echo "documented_commands: $commands commands of the pages and $configs configs ran"
+wait $beside || fail "a config above"
+echo "documented_commands: $commands commands of the pages and ${#configs[@]} configs ran"
