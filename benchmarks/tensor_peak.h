@@ -1,5 +1,6 @@
 #pragma once
-// The most bytes of tensors that live at once on the CPU, as LibTorch's allocator reports them to this thread: a GPU's allocator counts its own.
+// The most bytes of tensors that live at once on the CPU, as LibTorch's allocator reports them to this thread: a GPU's allocator
+// counts its own.
 #include <c10/core/Allocator.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
 

@@ -14,10 +14,14 @@ namespace graft {
 namespace {
 
 constexpr double gib = 1 << 30;
-constexpr double card_reserve = 1;   // GiB that the driver's context and the allocator's rounding are assumed to take
-struct Card { int gib; const char* examples; };
-constexpr Card cards[] = {{8, "RTX 3070, 4060"}, {12, "RTX 3060, 4070"}, {16, "T4, V100, RTX 4080"}, {24, "RTX 3090, 4090, A10, L4"}, {40, "A100 40GB"},
-                          {48, "A40, L40S, RTX 6000 Ada"}, {80, "A100 80GB, H100"}, {141, "H200"}};
+constexpr double card_reserve = 1;  // GiB that the driver's context and the allocator's rounding are assumed to take
+struct Card {
+  int gib;
+  const char* examples;
+};
+constexpr Card cards[] = {{8, "RTX 3070, 4060"},           {12, "RTX 3060, 4070"}, {16, "T4, V100, RTX 4080"},
+                          {24, "RTX 3090, 4090, A10, L4"}, {40, "A100 40GB"},      {48, "A40, L40S, RTX 6000 Ada"},
+                          {80, "A100 80GB, H100"},         {141, "H200"}};
 
 /// A job on its base, as far as shapes go.
 struct Planned {
@@ -26,21 +30,28 @@ struct Planned {
   std::shared_ptr<Transformer> outline;
   Storage storage;
   int64_t longest = 0;
-  double tokens = 0, steps = 0;   // of the whole run
+  double tokens = 0, steps = 0;  // of the whole run
   bool from_data = false;
 };
 
 StepShape shape_of(const Job& job, int64_t rows, int64_t longest, bool recompute, bool on_cpu, at::ScalarType dtype) {
-  return {.rows = rows, .columns = longest, .dtype = dtype, .on_cpu = on_cpu, .recompute = recompute, .accumulates = job.train.gradient_accumulation_steps > 1};
+  return {.rows = rows,
+          .columns = longest,
+          .dtype = dtype,
+          .on_cpu = on_cpu,
+          .recompute = recompute,
+          .accumulates = job.train.gradient_accumulation_steps > 1};
 }
 
 StepPlan step(const Planned& p, int64_t rows, bool recompute, bool on_cpu, at::ScalarType dtype) {
-  return plan_step(*p.outline, p.config, p.storage, p.job.adapter, p.job.quantization, shape_of(p.job, rows, p.longest, recompute, on_cpu, dtype));
+  return plan_step(*p.outline, p.config, p.storage, p.job.adapter, p.job.quantization,
+                   shape_of(p.job, rows, p.longest, recompute, on_cpu, dtype));
 }
 
 void take_lengths(Planned& p, const Dataset& data) {
   double epoch = 0;
-  for (const SourceReport& source : data.reports()) p.longest = std::max(p.longest, source.length_max), epoch += static_cast<double>(source.tokens) * source.repeat;
+  for (const SourceReport& source : data.reports())
+    p.longest = std::max(p.longest, source.length_max), epoch += static_cast<double>(source.tokens) * source.repeat;
   const TrainOptions& train = p.job.train;
   if (p.job.data.packing) p.longest = p.job.data.max_length;
   const Batches batches(data, {.micro_batch_size = train.micro_batch_size,
@@ -66,17 +77,20 @@ Planned look_at(const Job& job, const PlanRequest& request, const Log& log, cons
     const Task task = request.tokens ? task_of(job.model, *base->files) : task_of_job(job, *base->files, stop);
     p.config = base->files->config(), p.outline = outline_model(*base->files, task);
     p.storage = [base, &job](const std::string& module) { return storage_of(*base->files, job.quantization, module); };
-    if (!request.tokens) p.longest = 0, take_lengths(p, prepare_for(*base, *p.outline, job.data, virtual_tokens_of(job.adapter), log, stop).train);
+    if (!request.tokens)
+      p.longest = 0, take_lengths(p, prepare_for(*base, *p.outline, job.data, virtual_tokens_of(job.adapter), log, stop).train);
   }
   if (request.tokens) {
     p.tokens = static_cast<double>(*request.tokens);
-    p.steps = std::ceil(p.tokens / static_cast<double>(job.train.micro_batch_size * job.train.gradient_accumulation_steps * p.longest));
+    p.steps =
+        std::ceil(p.tokens / static_cast<double>(job.train.micro_batch_size * job.train.gradient_accumulation_steps * p.longest));
   }
   return p;
 }
 
 std::string size(int64_t bytes) {
-  return static_cast<double>(bytes) >= gib / 10 ? fmt::format("{:.2f} GiB", static_cast<double>(bytes) / gib) : fmt::format("{:.2f} MiB", static_cast<double>(bytes) / (1 << 20));
+  return static_cast<double>(bytes) >= gib / 10 ? fmt::format("{:.2f} GiB", static_cast<double>(bytes) / gib)
+                                                : fmt::format("{:.2f} MiB", static_cast<double>(bytes) / (1 << 20));
 }
 
 std::string duration(double seconds) {
@@ -89,7 +103,8 @@ std::string bar(double value, double most) { return std::string(static_cast<size
 std::string memory_text(const StepPlan& plan) {
   std::string text = fmt::format("memory at its fullest, in {}: {}\n", plan.moment, size(plan.bytes()));
   for (const auto& [kind, bytes] : plan.memory)
-    text += fmt::format("  {:<34} {:>11}  {}\n", kind, size(bytes), bar(static_cast<double>(bytes), static_cast<double>(plan.bytes())));
+    text += fmt::format("  {:<34} {:>11}  {}\n", kind, size(bytes),
+                        bar(static_cast<double>(bytes), static_cast<double>(plan.bytes())));
   return text;
 }
 
@@ -105,8 +120,10 @@ std::string trade_text(const Planned& p, bool on_cpu, at::ScalarType dtype) {
     }
   std::string text = "micro-batch against recompute (FLOPs a token against keeping all)\n";
   for (const auto& [n, recompute, bytes, flops] : rows)
-    text += fmt::format("  {:>4} x {:<6} {:<6} {:>11}  x{:.2f}  {:<40}{}\n", n, p.longest, recompute ? "layer" : "none", size(bytes), flops / std::get<3>(rows.front()),
-                        bar(static_cast<double>(bytes), static_cast<double>(most)), n == own && recompute == (p.job.train.recompute == "layer") ? "  <- this job" : "");
+    text +=
+        fmt::format("  {:>4} x {:<6} {:<6} {:>11}  x{:.2f}  {:<40}{}\n", n, p.longest, recompute ? "layer" : "none", size(bytes),
+                    flops / std::get<3>(rows.front()), bar(static_cast<double>(bytes), static_cast<double>(most)),
+                    n == own && recompute == (p.job.train.recompute == "layer") ? "  <- this job" : "");
   return text;
 }
 
@@ -125,34 +142,42 @@ std::string largest(const std::vector<std::pair<int64_t, int64_t>>& sizes, doubl
 }
 
 std::string cards_text(const Planned& p) {
-  std::string text = fmt::format("GPUs, bf16, {:.0f} GiB left to the driver: the largest micro-batch without and with recompute\n", card_reserve);
+  std::string text = fmt::format(
+      "GPUs, bf16, {:.0f} GiB left to the driver: the largest micro-batch without and with recompute\n", card_reserve);
   const auto all = on_a_gpu(p, false), inputs = on_a_gpu(p, true);
   for (const Card& card : cards) {
     const double room = (card.gib - card_reserve) * gib;
-    text += fmt::format("  {:>4} GiB  {:<26} {:>12} {:>12}\n", card.gib, card.examples, largest(all, room, p.longest), largest(inputs, room, p.longest));
+    text += fmt::format("  {:>4} GiB  {:<26} {:>12} {:>12}\n", card.gib, card.examples, largest(all, room, p.longest),
+                        largest(inputs, room, p.longest));
   }
   return text;
 }
 
 std::string plan_one(const Job& job, const PlanRequest& request, int64_t beside, const Log& log, const std::stop_token& stop) {
   const at::Device device = request.gpu ? at::Device(at::kCUDA) : device_from_name(job.device);
-  const at::ScalarType dtype = request.gpu && job.train.dtype == "auto" ? at::kBFloat16 : dtype_from_name(job.train.dtype, device);
+  const at::ScalarType dtype =
+      request.gpu && job.train.dtype == "auto" ? at::kBFloat16 : dtype_from_name(job.train.dtype, device);
   const Planned p = look_at(job, request, log, stop);
   StepPlan plan = step(p, job.train.micro_batch_size, job.train.recompute == "layer", device.is_cpu(), dtype);
   if (beside > 0) plan.memory.push_back({"the other adapters", beside});
-  const double tflops = request.tflops.value_or(default_tflops(device.is_cpu())), seconds = plan.token_flops * p.tokens / (tflops * 1e12);
-  std::string text = fmt::format("{}: {}\n{} of {} numbers are trained ({})\n", job.model.path, p.outline->describe(), plan.trained, plan.weights, job.adapter.method);
-  text += fmt::format("{} x {} tokens in a forward pass, {} of them a step, {} on {}\n\n", job.train.micro_batch_size, p.longest, job.train.gradient_accumulation_steps,
-                      dtype_to_name(dtype), device.str());
+  const double tflops = request.tflops.value_or(default_tflops(device.is_cpu())),
+               seconds = plan.token_flops * p.tokens / (tflops * 1e12);
+  std::string text = fmt::format("{}: {}\n{} of {} numbers are trained ({})\n", job.model.path, p.outline->describe(),
+                                 plan.trained, plan.weights, job.adapter.method);
+  text += fmt::format("{} x {} tokens in a forward pass, {} of them a step, {} on {}\n\n", job.train.micro_batch_size, p.longest,
+                      job.train.gradient_accumulation_steps, dtype_to_name(dtype), device.str());
   text += memory_text(plan);
   if (!request.gpu) {
     const DeviceMemory memory = device_memory(device);
-    text += fmt::format("  {}: {} of {} are free here\n", plan.bytes() <= memory.free ? "fits" : "does NOT fit", size(memory.free), size(memory.total));
+    text += fmt::format("  {}: {} of {} are free here\n", plan.bytes() <= memory.free ? "fits" : "does NOT fit",
+                        size(memory.free), size(memory.total));
   }
   text += "\n";
-  text += fmt::format("{:.0f} tokens{}, {:.0f} steps; {:.3g} GFLOP a token, {:.3g} TFLOP a step\n", p.tokens, p.from_data ? "" : " (as told)", p.steps,
-                      plan.token_flops / 1e9, plan.token_flops * p.tokens / std::max(1.0, p.steps) / 1e12);
-  text += fmt::format("about {} at {} TFLOP/s{}\n\n", duration(seconds), tflops, request.tflops ? "" : " (measured elsewhere; --tflops says what this device sustains)");
+  text += fmt::format("{:.0f} tokens{}, {:.0f} steps; {:.3g} GFLOP a token, {:.3g} TFLOP a step\n", p.tokens,
+                      p.from_data ? "" : " (as told)", p.steps, plan.token_flops / 1e9,
+                      plan.token_flops * p.tokens / std::max(1.0, p.steps) / 1e12);
+  text += fmt::format("about {} at {} TFLOP/s{}\n\n", duration(seconds), tflops,
+                      request.tflops ? "" : " (measured elsewhere; --tflops says what this device sustains)");
   return text + trade_text(p, device.is_cpu(), dtype) + "\n" + cards_text(p);
 }
 
@@ -163,7 +188,8 @@ double default_tflops(bool on_cpu) { return on_cpu ? 0.1 : 275; }
 StepPlan plan_of(const Job& job, const ModelFiles& files, const Transformer& outline, at::Device device, int64_t longest) {
   const Storage storage = [&](const std::string& module) { return storage_of(files, job.quantization, module); };
   return plan_step(outline, files.config(), storage, job.adapter, job.quantization,
-                   shape_of(job, job.train.micro_batch_size, longest, job.train.recompute == "layer", device.is_cpu(), dtype_from_name(job.train.dtype, device)));
+                   shape_of(job, job.train.micro_batch_size, longest, job.train.recompute == "layer", device.is_cpu(),
+                            dtype_from_name(job.train.dtype, device)));
 }
 
 std::string plan_text(const Jobs& jobs, const PlanRequest& request, const Log& log, std::stop_token stop) {
@@ -178,7 +204,8 @@ std::string plan_text(const Jobs& jobs, const PlanRequest& request, const Log& l
   std::string text;
   int64_t all = 0;
   for (const int64_t bytes : held) all += bytes;
-  for (size_t i = 0; i < jobs.each.size(); ++i) text += fmt::format("# {}\n{}\n", jobs.each[i].name, plan_one(jobs.each[i].job, request, all - held[i], log, stop));
+  for (size_t i = 0; i < jobs.each.size(); ++i)
+    text += fmt::format("# {}\n{}\n", jobs.each[i].name, plan_one(jobs.each[i].job, request, all - held[i], log, stop));
   return text;
 }
 

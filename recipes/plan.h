@@ -11,9 +11,9 @@
 namespace graft {
 
 struct PlanRequest {
-  std::optional<int64_t> tokens;   // of the whole run: the data is not looked at, and every sample counts as data.max_length long
-  std::optional<double> tflops;    // what the device sustains; default: default_tflops
-  bool gpu = false;                // as on a GPU, whether there is one here or not
+  std::optional<int64_t> tokens;  // of the whole run: the data is not looked at, and every sample counts as data.max_length long
+  std::optional<double> tflops;   // what the device sustains; default: default_tflops
+  bool gpu = false;               // as on a GPU, whether there is one here or not
 };
 
 /// TFLOP/s that training was measured to sustain on one such device (docs/plan.md), for an estimate of time.

@@ -20,7 +20,8 @@ void add_plan_verb(Program& program) {
   });
   plan->add_option("config", flags->config, "the job; its model.path may be a config.json alone")->required();
   plan->add_option("overrides", flags->overrides, "key=value");
-  plan->add_option("--tokens", flags->request.tokens, "tokens of the whole run, instead of the data's")->check(CLI::PositiveNumber);
+  plan->add_option("--tokens", flags->request.tokens, "tokens of the whole run, instead of the data's")
+      ->check(CLI::PositiveNumber);
   plan->add_flag("--gpu", flags->request.gpu, "as on a GPU, although there is none here");
   plan->add_option("--tflops", flags->request.tflops, "what the device sustains")->check(CLI::PositiveNumber);
 }

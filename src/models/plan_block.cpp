@@ -10,16 +10,27 @@ namespace {
 class Walk {
  public:
   Walk(const BlockSetting& setting, bool& flows)
-      : s_(setting), flows_(flows), tokens_(setting.shape.rows * setting.shape.columns), element_(static_cast<int64_t>(at::elementSize(setting.shape.dtype))) {}
+      : s_(setting),
+        flows_(flows),
+        tokens_(setting.shape.rows * setting.shape.columns),
+        element_(static_cast<int64_t>(at::elementSize(setting.shape.dtype))) {}
 
   void visit(const SeatedSite& seated) {
     const Site& site = *seated.site;
     switch (site.kind()) {
-      case SiteKind::norm: return norm(seated);
-      case SiteKind::linear: return linear(seated);
-      case SiteKind::after_attention: case SiteKind::after_mlp: return sum(seated);
-      case SiteKind::key_value: flows_ = flows_ || seated.taken != Taken::no; return;
-      case SiteKind::embedding: seat(seated, "ids", "words", 0, 0); return;
+      case SiteKind::norm:
+        return norm(seated);
+      case SiteKind::linear:
+        return linear(seated);
+      case SiteKind::after_attention:
+      case SiteKind::after_mlp:
+        return sum(seated);
+      case SiteKind::key_value:
+        flows_ = flows_ || seated.taken != Taken::no;
+        return;
+      case SiteKind::embedding:
+        seat(seated, "ids", "words", 0, 0);
+        return;
     }
   }
   BlockBytes finish() {
@@ -28,12 +39,17 @@ class Walk {
   }
 
  private:
-  struct Part { std::string kind; int64_t bytes; };
+  struct Part {
+    std::string kind;
+    int64_t bytes;
+  };
 
   void keep(const std::string& name, const std::string& kind, int64_t bytes) {
     if (bytes > 0 && tensors_.emplace(name, Part{kind, bytes}).second && in_mlp_) result_.mlp += bytes;
   }
-  void keep_tensor(const std::string& name, const std::string& kind, int64_t width) { keep(name, kind, tokens_ * width * element_); }
+  void keep_tensor(const std::string& name, const std::string& kind, int64_t width) {
+    keep(name, kind, tokens_ * width * element_);
+  }
   std::string fresh(const char* what) { return fmt::format("{} {}", what, ++made_); }
 
   /// What the adapter there keeps; from here on a gradient is wanted.
@@ -42,7 +58,8 @@ class Walk {
     Keeps keeps;
     if (seated.taken == Taken::values) keeps = kept_by_values(site, element_);
     if (seated.taken == Taken::method) keeps = kept_by(s_.adapter, site, element_);
-    if (const auto qat = scheme_of(s_.quantization.qat); qat && site.kind() == SiteKind::linear && scheme_for_qat(s_.quantization, site.path())) {
+    if (const auto qat = scheme_of(s_.quantization.qat);
+        qat && site.kind() == SiteKind::linear && scheme_for_qat(s_.quantization, site.path())) {
       const int64_t count = site.weight()->in_features() * site.weight()->out_features();
       keeps = {.input = true, .fixed = count * qat->format->code_bits / 8 + 5 * count / qat->block_size};
       if (seated.taken == Taken::no && !flows_) return;
@@ -64,8 +81,10 @@ class Walk {
     if (flows_ || seated.taken != Taken::no) {
       const bool layer = dynamic_cast<const LayerNorm*>(&site) != nullptr;
       const bool kernel = layer || (s_.shape.on_cpu && seated.taken == Taken::no && (element_ == 4 || !s_.facts.wide_gain));
-      if (kernel || element_ == 4) keep_tensor(in, "norms", width);
-      else keep(in + " in fp32", "norms", tokens_ * width * 4);
+      if (kernel || element_ == 4)
+        keep_tensor(in, "norms", width);
+      else
+        keep(in + " in fp32", "norms", tokens_ * width * 4);
       keep(site.path() + " statistics", "norms", tokens_ * (width / dim) * (layer ? 8 : 4));
     }
     seat(seated, in, out, width, width);
@@ -76,21 +95,33 @@ class Walk {
     const Site& site = *seated.site;
     const int64_t in = site.weight()->in_features(), out = site.weight()->out_features();
     switch (site.role()) {
-      case Role::query: case Role::key: case Role::value: case Role::query_key_value:
-        return seat(seated, stream_, site.role() == Role::query ? "query" : site.role() == Role::key ? "key" : site.role() == Role::value ? "value" : "qkv", in, out),
+      case Role::query:
+      case Role::key:
+      case Role::value:
+      case Role::query_key_value:
+        return seat(seated, stream_,
+                    site.role() == Role::query   ? "query"
+                    : site.role() == Role::key   ? "key"
+                    : site.role() == Role::value ? "value"
+                                                 : "qkv",
+                    in, out),
                void(fused_qkv_ = fused_qkv_ || site.role() == Role::query_key_value);
       case Role::attention_output:
         attention(in);
         seat(seated, "attended", "attention output", in, out), stream_ = "attention output";
         return;
-      case Role::gate: case Role::up: case Role::gate_up:
+      case Role::gate:
+      case Role::up:
+      case Role::gate_up:
         in_mlp_ = true;
         seat(seated, stream_, site.role() == Role::gate ? "gate" : site.role() == Role::up ? "up" : "gate and up", in, out);
         gated_ = gated_ || site.role() != Role::up;
         fused_gate_ = site.role() == Role::gate_up;
         return;
-      case Role::mlp_output: return feed_forward(seated, in, out);
-      default: return seat(seated, stream_, site.path(), in, out), void(stream_ = site.path());
+      case Role::mlp_output:
+        return feed_forward(seated, in, out);
+      default:
+        return seat(seated, stream_, site.path(), in, out), void(stream_ = site.path());
     }
   }
 
@@ -98,25 +129,29 @@ class Walk {
   void attention(int64_t width) {
     const ModelFacts& f = s_.facts;
     const StepShape& shape = s_.shape;
-    const int64_t keys = shape.columns + s_.prefix, scores = shape.rows * shape.columns * keys, kv = shape.rows * keys * f.kv_heads * f.head_dim;
+    const int64_t keys = shape.columns + s_.prefix, scores = shape.rows * shape.columns * keys,
+                  kv = shape.rows * keys * f.kv_heads * f.head_dim;
     const bool masked = f.encoder || s_.prefix > 0 || (f.window > 0 && shape.columns > f.window);
     if (!flows_) return;
-    const bool repeats = f.kv_heads < f.heads && (shape.on_cpu || f.text_attention);
+    const bool repeats = f.kv_heads < f.heads && (shape.on_cpu || f.text_attention());
     const int64_t key_bytes = (repeats ? shape.rows * keys * width : kv) * element_;
-    if (fused_qkv_ && !repeats && s_.prefix == 0) keep_tensor("qkv", "attention", width + 2 * f.kv_heads * f.head_dim);
-    else keep(repeats || s_.prefix > 0 ? "values repeated" : "value", "attention", key_bytes);
-    if (f.rotary || !fused_qkv_ || f.text_attention) {
-      keep_tensor(f.rotary || f.text_attention ? "query rotated" : "query", "attention", width);
+    if (fused_qkv_ && !repeats && s_.prefix == 0)
+      keep_tensor("qkv", "attention", width + 2 * f.kv_heads * f.head_dim);
+    else
+      keep(repeats || s_.prefix > 0 ? "values repeated" : "value", "attention", key_bytes);
+    if (f.rotary || !fused_qkv_ || f.text_attention()) {
+      keep_tensor(f.rotary || f.text_attention() ? "query rotated" : "query", "attention", width);
       keep(f.rotary || repeats || s_.prefix > 0 ? "keys rotated" : "key", "attention", key_bytes);
     }
-    if (f.text_attention) {
-      keep("weights", "attention scores", scores * f.heads * element_ * 3);   // softmax, and dropout's mask and product or the cap's tanh
+    if (f.text_attention()) {
+      keep("weights", "attention scores",
+           scores * f.heads * element_ * (1 + 2 * f.drops + f.caps));  // softmax, dropout's mask and product, the cap's tanh
       keep("mask", "attention scores", scores);
       result_.attention_backward = 2 * scores * f.heads * element_;
     } else {
       keep_tensor("attended", "attention", width);
       keep("log-sum-exp", "attention", tokens_ * f.heads * 4);
-      if (masked) keep("mask", "attention scores", scores * element_);   // as SDPA turns it into numbers
+      if (masked) keep("mask", "attention scores", scores * element_);  // as SDPA turns it into numbers
     }
     result_.attention_backward += 4 * tokens_ * width * element_;
   }
@@ -124,13 +159,16 @@ class Walk {
   void feed_forward(const SeatedSite& seated, int64_t in, int64_t out) {
     const bool kernel = s_.shape.on_cpu && s_.facts.silu && gated_;
     if (flows_) {
-      if (gated_) keep_tensor(fused_gate_ ? (kernel ? "gate and up apart" : "gate and up") : "gate", "feed-forward", fused_gate_ ? 2 * in : in);
+      if (gated_)
+        keep_tensor(fused_gate_ ? (kernel ? "gate and up apart" : "gate and up") : "gate", "feed-forward",
+                    fused_gate_ ? 2 * in : in);
       if (!fused_gate_) keep_tensor("up", "feed-forward", in);
       if (gated_ && !kernel) keep_tensor("activated gate", "feed-forward", in);
     }
     const int64_t before = result_.mlp;
     seat(seated, "product", "feed-forward output", in, out);
-    // The fullest moment of its backward pass: the activation's, whose input's gradients are there while its own inputs still are.
+    // The fullest moment of its backward pass: the activation's, whose input's gradients are there while its own inputs still
+    // are.
     const int64_t product = result_.mlp > before && tensors_.contains("product") ? in : 0;
     const int64_t width = (gated_ ? 3 : 2) * in - product;
     const auto weight = [&](int64_t n) { return tokens_ * n * element_; };

@@ -12,8 +12,9 @@ namespace graft {
 /// Of a model, as far as its blocks' activations depend on it.
 struct ModelFacts {
   int64_t heads = 0, kv_heads = 0, head_dim = 0, window = 0;
-  bool encoder = false, rotary = true, silu = true, wide_gain = false;   // wide_gain: a norm's gain is fp32 (1 + w)
-  bool text_attention = false;                                          // dropout on its weights, or a cap on its scores
+  bool encoder = false, rotary = true, silu = true, wide_gain = false;  // wide_gain: a norm's gain is fp32 (1 + w)
+  bool drops = false, caps = false;  // attention's weights, its scores: then the readable text runs
+  bool text_attention() const { return drops || caps; }
 };
 
 /// A seat that is taken: by the method, or by the site's own values.
@@ -25,9 +26,9 @@ struct SeatedSite {
 };
 
 struct BlockBytes {
-  std::map<std::string, int64_t> kept;   // by kind
-  int64_t mlp = 0;                       // of them what goes before attention's turn comes in the backward pass
-  int64_t backward = 0, attention_backward = 0;   // what its backward pass holds besides, at its fullest
+  std::map<std::string, int64_t> kept;           // by kind
+  int64_t mlp = 0;                               // of them what goes before attention's turn comes in the backward pass
+  int64_t backward = 0, attention_backward = 0;  // what its backward pass holds besides, at its fullest
   int64_t total() const;
 };
 
@@ -36,8 +37,8 @@ struct BlockSetting {
   const AdapterOptions& adapter;
   const QuantizationOptions& quantization;
   const Storage& storage;
-  const StepShape& shape;   // virtual tokens added
-  int64_t prefix;           // keys in front of each attention's own
+  const StepShape& shape;  // virtual tokens added
+  int64_t prefix;          // keys in front of each attention's own
 };
 
 /// `flows`: whether a gradient is wanted of what comes in; afterwards of what comes out.

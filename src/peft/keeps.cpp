@@ -35,8 +35,10 @@ struct Case {
     const int64_t rank = o.rank_at(site.path());
     Keeps keeps = low_rank(site, rank, o.dropout, bytes);
     keeps.fixed = (rank * width.in + width.out) * bytes;
-    if (o.dropout > 0 || site.bias().defined()) keeps.token += (o.dropout > 0 ? 2 : 1) * width.out * bytes;
-    else keeps.output = true;
+    if (o.dropout > 0 || site.bias().defined())
+      keeps.token += (o.dropout > 0 ? 2 : 1) * width.out * bytes;
+    else
+      keeps.output = true;
     return keeps;
   }
   /// Its factors are products, made anew in each pass.
@@ -53,14 +55,17 @@ struct Case {
   }
   Keeps bottleneck(const BottleneckOptions& o, int64_t inputs) const {
     if (site.kind() == SiteKind::norm) return kept_by_values(site, bytes);
-    const int64_t dim = Widths(site).in, width = std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(dim) / o.reduction_factor));
+    const int64_t dim = Widths(site).in,
+                  width = std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(dim) / o.reduction_factor));
     const int64_t norms = (o.ln_before ? 2 : 0) + (o.ln_after ? 1 : 0) + (o.learn_scaling ? 1 : 0);
     return {.token = (2 * width + (inputs + norms) * dim) * bytes, .fixed = bytes < 4 ? 2 * width * dim * bytes : 0};
   }
   Keeps operator()(const HoulsbyOptions& o) const { return bottleneck(o, 1); }
   Keeps operator()(const PfeifferOptions& o) const { return bottleneck(o, 1); }
-  Keeps operator()(const ParallelOptions& o) const { return bottleneck(o, 0); }   // the residual stream is its input: kept by the norm
-  Keeps operator()(const PromptTuningOptions&) const { return {.token = 1}; }     // which slots it fills
+  Keeps operator()(const ParallelOptions& o) const {
+    return bottleneck(o, 0);
+  }  // the residual stream is its input: kept by the norm
+  Keeps operator()(const PromptTuningOptions&) const { return {.token = 1}; }  // which slots it fills
   Keeps operator()(const PTuningOptions&) const { return {.token = 1}; }
   Keeps operator()(const PrefixTuningOptions&) const { return {}; }
   Keeps operator()(const DeepPromptOptions&) const { return {}; }
@@ -70,7 +75,9 @@ struct Case {
 
 }  // namespace
 
-Keeps kept_by(const AdapterOptions& options, const Site& site, int64_t bytes) { return std::visit(Case{site, bytes}, options.options); }
+Keeps kept_by(const AdapterOptions& options, const Site& site, int64_t bytes) {
+  return std::visit(Case{site, bytes}, options.options);
+}
 
 /// A product keeps its input and, in 16 bits, the cast weight; a norm what it normed, besides.
 Keeps kept_by_values(const Site& site, int64_t bytes) {

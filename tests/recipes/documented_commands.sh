@@ -26,37 +26,8 @@ mkdir data && cp "$golden"/data/*.jsonl data/ && cp "$golden/data/train.jsonl" d
 printf 'What is a cow?\n' > prompts.txt && head -c 3000 "$root/docs/design.md" > book.txt
 "$graft" finetune job.yaml --quiet && cp -r runs/mine runs/a && cp -r runs/mine runs/b && cp -r runs/mine/adapter a && cp -r a b
 
-commands=0
-# The pages' names made real; a comment ends a line.
-real() {
-  sed -E 's/ +#.*//; s/ \[[^]]*\]//g; s/\| .*//' <<<"$1" |
-    sed -E "s#\bMODEL\b#$golden#; s#\bADAPTER\b#a#; s#\b(PATH|RUN)\b#runs/mine#g; s#\bJOB\b#job.yaml#; s#\b(OUT|out)(/|\b)#new/$commands#; s#\"\.\.\.\"#\"What is a cow?\"#"
-}
-run() {   # PAGE LINE
-  local command; command=$(real "$2")
-  commands=$((commands + 1))
-  case $command in
-    'graft finetune'*) command+=" output_dir=new/run$commands train.max_steps=2" ;;
-    'graft chat'*) command+=' --max-new-tokens 2' ;;
-    'graft generate'*) command+=' --max-new-tokens 2' ;;
-    'graft new '*) command=${command/job.yaml/new/job$commands.yaml} ;;
-  esac
-  mkdir -p new
-  eval "graft() { '$graft' \"\$@\"; }; $command" >out.txt 2>&1 </dev/null || { cat out.txt; fail "$1: '$2', run as '$command', exits with $?"; }
-}
-
-verbs=$("$graft" --help | sed -nE 's/^  ([a-z]+) .*/\1/p')
-for page in "${pages[@]}"; do
-  [[ $page == docs/design.md ]] && continue   # a plan: it names verbs to come
-  while read -r line; do run "$page" "$line"; done < <(awk '/^```/ { inside = /^```sh/; next } inside && /^graft /' "$root/$page")
-  while read -r verb; do grep -qx "$verb" <<<"$verbs" || fail "$page: there is no verb '$verb'"; done < <(grep -oE '`graft [a-z]+' "$root/$page" | sed 's/.* //' | sort -u)
-done
-while read -r message; do
-  grep -rqF -- "$message" "$root"/src "$root"/recipes || fail "docs/troubleshooting.md: no source says '$message'"
-done < <(sed -nE 's/^\| `([^`]+)` \|.*/\1/p' "$root/docs/troubleshooting.md")
-((commands >= 25)) || fail "only $commands commands were found"
-
-# Every job in configs/, two at a time: on the tiny model, two steps of its own settings.
+mkdir -p new
+# Every job in configs/, beside the pages: on the tiny model, two steps of its own settings.
 printf '{"text": "a cow", "label": "yes"}\n{"text": "a pie", "label": "no"}\n' > texts.jsonl
 printf '{"tokens": ["a", "cow"], "tags": ["O", "B"]}\n' > tags.jsonl
 printf '{"text": "a cow is an animal"}\n{"text": "a pie is food"}\n' > raw.jsonl
@@ -74,10 +45,40 @@ run_config() {
             train.gradient_accumulation_steps=1 output_dir="new/$name" "${more[@]}")
   # What it holds out comes from the same file: of four samples a share may be none.
   if grep -q 'val_size' "$config"; then settings+=(data.val_size=0 "data.val=[$data]"); else settings+=("data.val=[$data]"); fi
-  "$graft" plan "$config" "${settings[@]}" >"$out" 2>&1 && grep -q '^memory at its fullest' "$out" || { cat "$out"; fail "graft plan $name"; }
+  [[ $name != several ]] || { "$graft" plan "$config" "${settings[@]}" >"$out" 2>&1 && grep -q '^memory at its fullest' "$out"; } || { cat "$out"; fail "graft plan $name"; }
   "$graft" finetune "$config" --quiet "${settings[@]}" >"$out" 2>&1 || { cat "$out"; fail "graft finetune $name"; }
 }
 configs=("$root"/configs/*.yaml)
-export -f run_config fail && export root graft golden
-printf '%s\n' "${configs[@]}" | xargs -P 2 -I{} bash -c 'set -euo pipefail; run_config "$1"' - {}
+(for config in "${configs[@]}"; do run_config "$config"; done) & beside=$!
+
+commands=0
+# The pages' names made real; a comment ends a line.
+real() {
+  sed -E 's/ +#.*//; s/ \[[^]]*\]//g; s/\| .*//' <<<"$1" |
+    sed -E "s#\bMODEL\b#$golden#; s#\bADAPTER\b#a#; s#\b(PATH|RUN)\b#runs/mine#g; s#\bJOB\b#job.yaml#; s#\b(OUT|out)(/|\b)#new/$commands#; s#\"\.\.\.\"#\"What is a cow?\"#"
+}
+run() {   # PAGE LINE
+  local command; command=$(real "$2")
+  commands=$((commands + 1))
+  case $command in
+    'graft finetune'*) command+=" output_dir=new/run$commands train.max_steps=2" ;;
+    'graft chat'*) command+=' --max-new-tokens 2' ;;
+    'graft generate'*) command+=' --max-new-tokens 2' ;;
+    'graft new '*) command=${command/job.yaml/new/job$commands.yaml} ;;
+  esac
+  eval "graft() { '$graft' \"\$@\"; }; $command" >out.txt 2>&1 </dev/null || { cat out.txt; fail "$1: '$2', run as '$command', exits with $?"; }
+}
+
+verbs=$("$graft" --help | sed -nE 's/^  ([a-z]+) .*/\1/p')
+for page in "${pages[@]}"; do
+  [[ $page == docs/design.md ]] && continue   # a plan: it names verbs to come
+  while read -r line; do run "$page" "$line"; done < <(awk '/^```/ { inside = /^```sh/; next } inside && /^graft /' "$root/$page")
+  while read -r verb; do grep -qx "$verb" <<<"$verbs" || fail "$page: there is no verb '$verb'"; done < <(grep -oE '`graft [a-z]+' "$root/$page" | sed 's/.* //' | sort -u)
+done
+while read -r message; do
+  grep -rqF -- "$message" "$root"/src "$root"/recipes || fail "docs/troubleshooting.md: no source says '$message'"
+done < <(sed -nE 's/^\| `([^`]+)` \|.*/\1/p' "$root/docs/troubleshooting.md")
+((commands >= 25)) || fail "only $commands commands were found"
+
+wait $beside || fail "a config above"
 echo "documented_commands: $commands commands of the pages and ${#configs[@]} configs ran"

@@ -66,7 +66,7 @@ TEST_F(FaultsTest, OutOfMemorySaysWhatToChange) {
   NoMemory observer;
   const std::string text = fault([&] { finetune(alone(job("run")), {}, observer, log_, {}); });
   for (const char* part :
-       {"Tried to allocate 2.00 GiB", "GiB at most", "train.micro_batch_size=2 train.gradient_accumulation_steps=2",
+       {"Tried to allocate 2.00 GiB", "GiB at most", "graft plan expects", "train.micro_batch_size=2 train.gradient_accumulation_steps=2",
         "train.recompute=layer", "quantization.format=nf4", "data.max_length=1024", "graft resume"})
     EXPECT_TRUE(has(text, part)) << part << " in " << text;
   EXPECT_FALSE(has(text, "See documentation"));
