@@ -153,7 +153,8 @@ Blocks blocks_of(const Transformer& outline, const Adapters& adapters) {
 bool plain_head(const Transformer& outline, const Adapters& adapters) {
   return outline.task().kind == TaskKind::causal_lm && std::ranges::none_of(adapters.seats, [&](const auto& seat) {
            const Site& site = *seat.first;
-           return site.role() == Role::head || (site.role() == Role::words && outline.tied_head());
+           const bool follows = seat.second == Taken::values && site.role() == Role::words && outline.tied_head();
+           return site.role() == Role::head || follows;
          });
 }
 
