@@ -58,7 +58,7 @@ real() {
     sed -E "s#\bMODEL\b#$golden#; s#\bADAPTER\b#a#; s#\b(PATH|RUN)\b#runs/mine#g; s#\bJOB\b#job.yaml#; s#\b(OUT|out)(/|\b)#new/$commands#; s#\"\.\.\.\"#\"What is a cow?\"#"
 }
 run() {   # PAGE LINE
-  local command; command=$(real "$2")
+  local command code=0; command=$(real "$2")
   commands=$((commands + 1))
   case $command in
     'graft finetune'*) command+=" output_dir=new/run$commands train.max_steps=2" ;;
@@ -66,7 +66,8 @@ run() {   # PAGE LINE
     'graft generate'*) command+=' --max-new-tokens 2' ;;
     'graft new '*) command=${command/job.yaml/new/job$commands.yaml} ;;
   esac
-  eval "graft() { '$graft' \"\$@\"; }; $command" >out.txt 2>&1 </dev/null || { cat out.txt; fail "$1: '$2', run as '$command', exits with $?"; }
+  eval "graft() { '$graft' \"\$@\"; }; $command" >out.txt 2>&1 </dev/null || code=$?
+  ((code == 0)) || { cat out.txt; fail "$1: '$2', run as '$command', exits with $code"; }
 }
 
 verbs=$("$graft" --help | sed -nE 's/^  ([a-z]+) .*/\1/p')

@@ -39,8 +39,7 @@ struct StepPlan {
 /// How the weight of a module is kept; nullopt: dense in the dtype that it computes in. Of a model's files, storage_of.
 using Storage = std::function<std::optional<Scheme>(const std::string& module)>;
 
-/// `config` is the outline's. The adapters are made one at a time, with the first values that an outline gives, to count what
-/// they train.
+/// `config` is the outline's. The adapters are made, to count what they train, and let go.
 StepPlan plan_step(const Transformer& outline, const Json& config, const Storage& storage, const AdapterOptions& adapter,
                    const QuantizationOptions& quantization, const StepShape& shape);
 
