@@ -50,10 +50,9 @@ StepPlan step(const Planned& p, int64_t rows, bool recompute, bool on_cpu, at::S
 
 void take_lengths(Planned& p, const Dataset& data) {
   double epoch = 0;
-  for (const SourceReport& source : data.reports())
-    p.longest = std::max(p.longest, source.length_max), epoch += static_cast<double>(source.tokens) * source.repeat;
+  for (const SourceReport& source : data.reports()) epoch += static_cast<double>(source.tokens) * source.repeat;
+  p.longest = longest_row(p.job.data, data);
   const TrainOptions& train = p.job.train;
-  if (p.job.data.packing) p.longest = p.job.data.max_length;
   const Batches batches(data, {.micro_batch_size = train.micro_batch_size,
                                .gradient_accumulation_steps = train.gradient_accumulation_steps,
                                .seed = train.seed,
@@ -78,7 +77,7 @@ Planned look_at(const Job& job, const PlanRequest& request, const Log& log, cons
     p.config = base->files->config(), p.outline = outline_model(*base->files, task);
     p.storage = [base, &job](const std::string& module) { return storage_of(*base->files, job.quantization, module); };
     if (!request.tokens)
-      p.longest = 0, take_lengths(p, prepare_for(*base, *p.outline, job.data, virtual_tokens_of(job.adapter), log, stop).train);
+      take_lengths(p, prepare_for(*base, *p.outline, job.data, virtual_tokens_of(job.adapter), log, stop).train);
   }
   if (request.tokens) {
     p.tokens = static_cast<double>(*request.tokens);
@@ -184,6 +183,13 @@ std::string plan_one(const Job& job, const PlanRequest& request, int64_t beside,
 }  // namespace
 
 double default_tflops(bool on_cpu) { return on_cpu ? 0.1 : 275; }
+
+int64_t longest_row(const DataOptions& options, const Dataset& data) {
+  if (options.packing) return options.max_length;
+  int64_t longest = 0;
+  for (const SourceReport& source : data.reports()) longest = std::max(longest, source.length_max);
+  return longest;
+}
 
 StepPlan plan_of(const Job& job, const ModelFiles& files, const Transformer& outline, at::Device device, int64_t longest) {
   const Storage storage = [&](const std::string& module) { return storage_of(files, job.quantization, module); };

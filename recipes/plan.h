@@ -22,6 +22,9 @@ double default_tflops(bool on_cpu);
 /// Memory by kind, FLOPs, steps and time, micro-batch against recompute, and other cards. model.path may be a config.json alone.
 std::string plan_text(const Jobs& jobs, const PlanRequest& request, const Log& log, std::stop_token stop = {});
 
+/// Tokens of the longest row that training lays out, without virtual ones.
+int64_t longest_row(const DataOptions& options, const Dataset& data);
+
 /// The plan of one step of a job on a base and device that are known: for messages.
 StepPlan plan_of(const Job& job, const ModelFiles& files, const Transformer& outline, at::Device device, int64_t longest);
 

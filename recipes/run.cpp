@@ -2,7 +2,6 @@
 #include "run.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/Version.h>
 
 #include <algorithm>
 #include <set>
@@ -11,9 +10,7 @@
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
 #include "graft/core/table.h"
-#include "graft/data/records.h"
 #include "graft/io/atomic_file.h"
-#include "graft/io/file_hash.h"
 #include "graft/peft/adapter_file.h"
 #include "graft/peft/qat.h"
 #include "graft/train/evaluate.h"
@@ -22,6 +19,7 @@
 #include "model_writer.h"
 #include "out_of_memory.h"
 #include "plan.h"
+#include "run_facts.h"
 #include "run_record.h"
 #include "session.h"
 #include "task.h"
@@ -42,51 +40,6 @@ struct Member {
   std::vector<SamplePrompt> prompts;
   std::unique_ptr<RunRecord> record;
 };
-
-/// Hashes of the training files, so that a run that cannot go on says which one changed.
-Json data_files_of(const DataOptions& data) {
-  Json files = Json::object();
-  for (const auto& source : data.train)
-    for (const auto& file : source_files(source.path)) files[file.string()] = file_hash(file);
-  return files;
-}
-
-Json facts_of(const Base& base, const Member& member, at::Device device, at::ScalarType dtype) {
-  return {{"graft", GRAFT_VERSION},
-          {"base_fingerprint", fmt::format("{:016x}", base.files->fingerprint())},
-          {"data_hash", fmt::format("{:016x}", member.data->train.hash())},
-          {"data_files", data_files_of(member.job.data)},
-          {"device", device.is_cuda() ? "cuda" : "cpu"},
-          {"dtype", dtype_to_name(dtype)},
-          {"threads", at::get_num_threads()},
-          {"cpu_capability", at::get_cpu_capability()}};
-}
-
-/// "a.jsonl changed, b.jsonl is new"; files that are the same leave a change of how they are read.
-std::string changed_files(const Json& then, const Json& now) {
-  std::vector<std::string> changes;
-  for (const auto& [file, hash] : then.items())
-    if (!now.contains(file))
-      changes.push_back(file + " is not among them any more");
-    else if (now.at(file) != hash)
-      changes.push_back(file + " changed");
-  for (const auto& [file, hash] : now.items())
-    if (!then.contains(file)) changes.push_back(file + " is new");
-  return changes.empty() ? "its files are the same, but not how they are read" : join(changes);
-}
-
-/// What the checkpoint's steps were taken with must be here again: base and data to the bit; threads are set, the rest is told.
-void check_facts(const Json& then, const Json& now, bool allow_change, const Log& log) {
-  ErrorList refused;
-  const auto differs = [&](const char* key) { return then.value(key, Json()) != now.value(key, Json()); };
-  if (differs("base_fingerprint")) refused.add("the base model's files changed since the checkpoint was written: put those back that it was trained on");
-  if (differs("data_hash")) refused.add("the training data changed since the checkpoint was written ({}): put it back as it was, or start another run in a new output_dir",
-                                         changed_files(then.value("data_files", Json::object()), now.at("data_files")));
-  if (!allow_change) refused.raise("the run cannot go on exactly (--allow-change goes on all the same):");
-  for (const auto& text : refused.errors()) log.warn("{}", text);
-  for (const char* key : {"device", "dtype", "cpu_capability", "threads"})
-    if (differs(key)) log.warn("{} was {} and is {}: results will not be equal to the bit", key, to_line(then.value(key, Json())), to_line(now.value(key, Json())));
-}
 
 std::function<EvalReport()> make_evaluation(Transformer& model, const Member& member, const Base& base, const std::stop_token& stop) {
   const Job& job = member.job;
@@ -201,9 +154,7 @@ void open_record(Member& member, Transformer& model, const Base& base, const Jso
 
 /// What the plan says of the largest micro-batch; 0 if it cannot tell.
 int64_t planned_bytes(const Member& member, const Base& base, const Task& task, at::Device device) try {
-  int64_t longest = 0;
-  for (const SourceReport& source : member.data->train.reports()) longest = std::max(longest, source.length_max);
-  return plan_of(member.job, *base.files, *outline_model(*base.files, task), device, longest).bytes();
+  return plan_of(member.job, *base.files, *outline_model(*base.files, task), device, longest_row(member.job.data, member.data->train)).bytes();
 } catch (const std::exception&) {
   return 0;
 }
@@ -241,7 +192,7 @@ void run_jobs(std::vector<RunPart> parts, bool allow_change, Observer& observer,
   std::shared_ptr<Transformer> model;
   within_memory(members.front(), base, task, device, [&] { model = load_base(base, {device, dtype, job.quantization, task}, log, stop); });
   for (auto& member : members) {
-    const Json facts = facts_of(base, member, device, dtype);
+    const Json facts = facts_of(base, member.job.data, member.data->train, device, dtype);
     make_trainer(member, *model, base, facts, allow_change, stop);
     open_record(member, *model, base, facts, observer, stop);
   }

@@ -21,6 +21,17 @@ std::vector<int64_t> numbers(int64_t count) {
   return all;
 }
 
+/// Each source's samples as often as it is repeated, in the order of the sources.
+std::vector<int64_t> epoch_samples(const Dataset& dataset, uint64_t seed, uint64_t epoch) {
+  std::vector<int64_t> order;
+  int64_t first = 0;
+  for (const SourceReport& source : dataset.reports()) {
+    append_repeated(order, first, source.samples, source.repeat, seed, epoch);
+    first += source.samples;
+  }
+  return order;
+}
+
 template <class Samples>
 void sort_by_length(Samples&& samples, const Dataset& dataset) {
   std::ranges::stable_sort(samples, {}, [&](int64_t sample) { return dataset.length(sample); });
@@ -39,13 +50,7 @@ Batches::Batches(Dataset dataset, BatchOptions options) : dataset_(std::move(dat
 void Batches::pack() {
   require(dataset_.task().kind == TaskKind::causal_lm, "data.packing: rows of several samples are for the next token, not for {}",
           name_of(dataset_.task().kind));
-  std::vector<int64_t> order;
-  int64_t first = 0;
-  for (const SourceReport& source : dataset_.reports()) {
-    append_repeated(order, first, source.samples, source.repeat, options_.seed, 0);
-    first += source.samples;
-  }
-  rows_ = packed_rows(std::move(order), dataset_, options_.row_length, options_.slots, options_.seed);
+  rows_ = packed_rows(epoch_samples(dataset_, options_.seed, 0), dataset_, options_.row_length, options_.slots, options_.seed);
 }
 
 int64_t Batches::samples_per_epoch() const {
@@ -70,26 +75,20 @@ void Batches::order_epoch() {
   if (ordered_epoch_ == cursor_.epoch) return;
   const auto epoch = static_cast<uint64_t>(cursor_.epoch);
   ordered_epoch_ = cursor_.epoch;
-  first_segments_.clear();
   if (!rows_.empty()) {
     steps_ = cut(options_.shuffle ? shuffled_rows(std::ssize(rows_), options_.seed, epoch) : numbers(std::ssize(rows_)), step_size(options_));
-    int64_t samples = 0;
-    for (const auto& step : steps_) {
-      first_segments_.push_back(samples);
-      for (const int64_t row : step) samples += std::ssize(rows_[static_cast<size_t>(row)]);
-    }
-    return;
+  } else {
+    std::vector<int64_t> order = epoch_samples(dataset_, options_.seed, epoch);
+    steps_ = options_.shuffle ? shuffled_steps(std::move(order), dataset_, step_size(options_), options_.seed, epoch)
+                              : cut(order, step_size(options_));
+    for (auto& step : steps_) sort_by_length(step, dataset_);
   }
-  std::vector<int64_t> order;
-  int64_t first = 0;
-  for (const SourceReport& source : dataset_.reports()) {
-    append_repeated(order, first, source.samples, source.repeat, options_.seed, epoch);
-    first += source.samples;
+  first_segments_.clear();
+  int64_t samples = 0;
+  for (const auto& step : steps_) {
+    first_segments_.push_back(samples);
+    for (const int64_t row : step) samples += rows_.empty() ? 1 : std::ssize(rows_[static_cast<size_t>(row)]);
   }
-  for (int64_t step = 0; step < steps_per_epoch(); ++step) first_segments_.push_back(step * step_size(options_));   // all but the last are full
-  steps_ = options_.shuffle ? shuffled_steps(std::move(order), dataset_, step_size(options_), options_.seed, epoch)
-                            : cut(order, step_size(options_));
-  for (auto& step : steps_) sort_by_length(step, dataset_);
 }
 
 std::vector<HostBatch> Batches::next() {

@@ -6,6 +6,7 @@
 
 #include "graft/core/error.h"
 #include "graft/ops/recompute.h"
+#include "by_parts.h"
 
 namespace graft {
 namespace {
@@ -125,18 +126,11 @@ Tensor Decoder::hidden(const Batch& batch, Cache* cache) {
 
 /// What sits at the embedding may change the head that follows it: each part of a mixed batch has its own.
 Tensor Decoder::tied_logits(const Tensor& hidden, const Batch& batch) const {
-  if (batch.parts) {
-    std::vector<Tensor> rows;
-    int64_t begin = 0;
-    for (const Batch& part : *batch.parts) {
-      rows.push_back(tied_logits(hidden.narrow(0, begin, part.ids.size(0)), part));
-      begin += part.ids.size(0);
-    }
-    return at::cat(rows);
-  }
-  const auto words = embed_->adapter(batch.adapter);
-  const bool follows = words && words->ties_head() && !head_->adapter(batch.adapter);
-  return follows ? words->predict_tied(hidden, *head_) : head_->forward(hidden, batch);
+  return by_parts(hidden, batch, [&](const Tensor& rows, const Batch& part) {
+    const auto words = embed_->adapter(part.adapter);
+    const bool follows = words && words->ties_head() && !head_->adapter(part.adapter);
+    return follows ? words->predict_tied(rows, *head_) : head_->forward(rows, part);
+  });
 }
 
 Tensor Decoder::predict(const Tensor& hidden, const Batch& batch) {

@@ -5,25 +5,9 @@
 #include "graft/core/error.h"
 #include "graft/core/hash.h"
 #include "graft/ops/dropout.h"
+#include "by_parts.h"
 
 namespace graft {
-namespace {
-
-/// f(rows of x that a part has, the part), put together again.
-template <class F>
-Tensor by_parts(const Tensor& x, const Batch& batch, F&& f) {
-  if (!batch.parts) return f(x, batch);
-  std::vector<Tensor> rows;
-  int64_t begin = 0;
-  for (const Batch& part : *batch.parts) {
-    rows.push_back(f(x.narrow(0, begin, part.ids.size(0)), part));
-    begin += part.ids.size(0);
-  }
-  return at::cat(rows);
-}
-
-}  // namespace
-
 ModelDropout::ModelDropout(const std::string& path, double p) : share(p), site(static_cast<uint32_t>(hash_of(path))) {
   require(p >= 0 && p < 1, "{}: a dropout of {} is not between 0 and 1", path, p);
 }
