@@ -32,7 +32,8 @@ def main():
     run.add_argument("--smollm2", default="")
     run.add_argument("--rows", nargs="+", help="these alone")
     run.add_argument("--device", default="cuda")
-    run.add_argument("--jobs", type=int, default=6, help="runs at once; a step's time is taken of one alone")
+    run.add_argument("--jobs", type=int, default=6, help="runs at once on a GPU; a step's time is taken of one alone")
+    run.add_argument("--gpus", type=int, default=1)
     run.add_argument("--minutes", type=float, default=7, help="no run starts after them")
     for name in ("table", "bars", "plots"):
         verbs.add_parser(name).add_argument("out")

@@ -1,5 +1,7 @@
 """Jobs of a table, and the file of their results: a line a run. Runs that have a line are not run again, so the work can be cut into parts."""
 import json
+import os
+import queue
 import re
 import statistics
 import subprocess
@@ -35,7 +37,7 @@ def figures(run, stderr):
             "memory_mib": max(m.get("memory", 0) for m in metrics) / 2**20}
 
 
-def one_run(setting, task):
+def one_run(setting, task, gpu):
     """task: a line without figures. A part `time` is the first steps on all of the training data, not judged."""
     table = TABLES[task["table"]]
     data = Path(setting.data) / table.data
@@ -51,19 +53,30 @@ def one_run(setting, task):
     with tempfile.TemporaryDirectory() as work:
         run = Path(work) / "run"
         result = subprocess.run([setting.graft, "finetune", str(Path(__file__).parent / table.config), *keys, f"data.train.0.path={data / train}.jsonl",
-                                 f"output_dir={run}", *table.keys, *table.rows[task["row"]].keys], capture_output=True, text=True)
+                                 f"output_dir={run}", *table.keys, *table.rows[task["row"]].keys], capture_output=True, text=True,
+                                env={**os.environ, **({"CUDA_VISIBLE_DEVICES": str(gpu)} if setting.gpus > 1 else {})})
         line = {**task, "seconds": round(time.time() - start, 1)}
         return {**line, "error": result.stderr[-400:]} if result.returncode else {**line, **figures(run, result.stderr)}
 
 
 def work_through(setting, tasks, jobs):
-    """All that the file holds when the tasks are done or the time is over, by key."""
+    """All that the file holds when the tasks are done or the time is over, by key. `jobs` at once on each GPU."""
     known = {key_of(line): line for line in read_results(setting.out) if "error" not in line}
     left = [task for task in tasks if key_of(task) not in known]
+    free = queue.Queue()
+    for _ in range(jobs):
+        for gpu in range(setting.gpus):
+            free.put(gpu)
 
     def go(task):
-        return None if time.time() > setting.end else one_run(setting, task)
-    with ThreadPoolExecutor(jobs) as pool, (Path(setting.out) / "results.jsonl").open("a") as file:
+        if time.time() > setting.end:
+            return None
+        gpu = free.get()
+        try:
+            return one_run(setting, task, gpu)
+        finally:
+            free.put(gpu)
+    with ThreadPoolExecutor(jobs * setting.gpus) as pool, (Path(setting.out) / "results.jsonl").open("a") as file:
         for done in as_completed([pool.submit(go, task) for task in left]):
             if not (line := done.result()):
                 continue
@@ -75,17 +88,17 @@ def work_through(setting, tasks, jobs):
 
 
 def run_table(setting, name):
-    """A learning rate for each row from a part of the training data; three seeds of each; then a step's time, one run after the other."""
+    """A learning rate for each row from a part of the training data; three seeds of each; then a step's time, one run after the other on a GPU."""
     rows = {row: given for row, given in TABLES[name].rows.items() if setting.rows is None or row in setting.rows}
 
     def task(row, rate, seed, train):
         return {"table": name, "row": row, "rate": rate, "seed": seed, "train": train, "steps": setting.steps}
-    known = work_through(setting, [task(row, rate, 1, "sweep") for row, given in rows.items() for rate in given.rates], setting.jobs)
+    known = work_through(setting, [task(row, rate, seed, "sweep") for row, given in rows.items() for rate in given.rates for seed in given.sweep_seeds], setting.jobs)
     best = {}
     for row, given in rows.items():
-        tried = [known.get(key_of(task(row, rate, 1, "sweep"))) for rate in given.rates]
-        if all(tried):
-            best[row] = max((line.get("accuracy", 0), line["rate"]) for line in tried)[1]
+        tried = {rate: [known.get(key_of(task(row, rate, seed, "sweep"))) for seed in given.sweep_seeds] for rate in given.rates}
+        if all(all(lines) for lines in tried.values()):
+            best[row] = max((statistics.mean(line.get("accuracy", 0) for line in lines), rate) for rate, lines in tried.items())[1]
     work_through(setting, [task(row, rate, seed, "train") for seed in SEEDS for row, rate in best.items()], setting.jobs)
     work_through(setting, [task(row, rate, 1, "time") for row, rate in best.items()], 1)
 

@@ -7,6 +7,7 @@ class Row:
     keys: list          # of the job
     rates: list         # learning rates to choose from
     family: str = "other"
+    sweep_seeds: tuple = (1,)   # over whose mean the rate is chosen: more where one run says little
 
 
 @dataclass
@@ -25,17 +26,18 @@ def lora(method, rank, target, rates):
     return Row([f"adapter.method={method}", f"adapter.rank={rank}", f"adapter.alpha={2 * rank}", f"adapter.target_modules={target}"], rates, "low rank")
 
 
-def bottleneck(method, factor):
-    return Row([f"adapter.method={method}", f"adapter.reduction_factor={factor}"], [1e-3, 3e-3], "bottlenecks")
+def bottleneck(method, factor, rates=(1e-3, 3e-3)):
+    return Row([f"adapter.method={method}", f"adapter.reduction_factor={factor}"], list(rates), "bottlenecks")
 
 
-def prompt(method, length, rates, *keys):
-    return Row([f"adapter.method={method}", f"adapter.num_virtual_tokens={length}", *keys], rates, "prompts")
+def prompt(method, length, rates, *keys, sweep_seeds=(1,)):
+    return Row([f"adapter.method={method}", f"adapter.num_virtual_tokens={length}", *keys], rates, "prompts", sweep_seeds)
 
 
 def prompt_tuning(length, init):
     keys = ["adapter.init_text=Which kind of thing is it?"] if init == "text" else []
-    return prompt("prompt_tuning", length, [3e-2, 1e-1, 3e-1], f"adapter.init={init}", *keys)
+    rates = [1e-2, 3e-2, 1e-1] if length == 1 else [3e-2, 1e-1, 3e-1]   # a single vector at 0.3: 90.5 % with one seed, 61.0 % with the next
+    return prompt("prompt_tuning", length, rates, f"adapter.init={init}", *keys, sweep_seeds=(1, 2))
 
 
 MINILM_ROWS = {
@@ -58,10 +60,12 @@ MINILM_NEAR_FULL = ("houlsby, width 6", "houlsby, width 24", "houlsby, width 96"
                     "lora, rank 32, q and v")
 
 # Verbs are told apart by the mean over a gloss's tokens, for which MiniLM was trained: from its first position's state alone, LoRA and bottlenecks stay
-# 2 to 7 points behind full tuning in three epochs. LoRA sits on all linear layers there.
+# 2 to 7 points behind full tuning in three epochs. LoRA sits on all linear layers there; its widest rank keeps to 4 % of the parameters. The narrowest
+# bottleneck wants a rate of its own.
 def verb_rows():
     rows = {name: row for name, row in MINILM_ROWS.items() if not name.startswith(("lora", "dora", "head, mean"))}
-    for method, ranks in {"lora": (2, 8, 32), "dora": (8,)}.items():
+    rows["houlsby, width 6"] = bottleneck("houlsby", 64, (1e-3, 3e-3, 1e-2))
+    for method, ranks in {"lora": (2, 8, 16), "dora": (8,)}.items():
         rows |= {f"{method}, rank {rank}, all linear": lora(method, rank, "all-linear", [1e-3, 3e-3]) for rank in ranks}
     return rows
 
@@ -83,7 +87,8 @@ SMOLLM2_ROWS = {
 }
 
 TABLES = {
-    "six_classes": Table("MiniLM, six classes of nouns' glosses", "minilm", "six_classes", "minilm.yaml", MINILM_ROWS, SIX_CLASSES_REFERENCES, MINILM_NEAR_FULL),
+    "six_classes": Table("MiniLM, six classes of nouns' glosses", "minilm", "six_classes", "minilm.yaml", MINILM_ROWS, references=SIX_CLASSES_REFERENCES,
+                         near_full=MINILM_NEAR_FULL),
     "verbs": Table("MiniLM, 15 classes of verbs' glosses", "minilm", "verbs", "minilm.yaml", verb_rows(), keys=("model.pooling=mean",),
                    near_full=VERBS_NEAR_FULL),
     "smollm2": Table("SmolLM2-135M, six classes as a chat", "smollm2", "six_classes_chat", "smollm2.yaml", SMOLLM2_ROWS,
