@@ -1,6 +1,7 @@
 // Seconds of one optimizer step of an adapter (LoRA of rank 16 on all linear layers) on full rows of random tokens, every token a target.
 //   train_step MODEL ROWS COLUMNS DTYPE DEVICE [STEPS [WORD ...]]     MODEL: a model's path, or a config.json for random weights
-// WORD: a storage format, `double` (quantisation of its constants), `recompute`, a method, `together=N` (N adapters in one pass, each with ROWS).
+// WORD: a storage format, `double` (quantisation of its constants), `recompute`, a method, `together=N` (N adapters in one pass, each with ROWS),
+// `plain` (no fused blocks), `graphs`.
 // Prints one JSON line: the median step, tokens/s, memory in a step and between steps (and what a plan says of it), first and last loss.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -18,6 +19,7 @@
 #include "graft/peft/graft_adapter.h"
 #include "graft/train/adamw.h"
 #include "graft/train/loss.h"
+#include "graft/train/step_graphs.h"
 #include "tensor_peak.h"
 
 using namespace graft;
@@ -51,12 +53,16 @@ int main(int argc, char** argv) {
     const at::Device device = device_from_name(argv[5]);
     const at::ScalarType dtype = dtype_from_name(argv[4], device);
     LoadOptions load{device, dtype, {}};
-    bool recompute = false;
+    Recompute mode = Recompute::none;
+    bool plain = false, replayed = false;
     int64_t together = 1;
     AdapterOptions options;
     for (int i = 7; i < argc; ++i) {
       const std::string word = argv[i];
-      if (word == "recompute") recompute = true;
+      if (word == "recompute") mode = Recompute::layer;
+      else if (std::ranges::count(recompute_names(), word) > 0 && word != "none") mode = recompute_named(word);
+      else if (word == "plain") plain = true;
+      else if (word == "graphs") replayed = true;
       else if (word.starts_with("together=")) together = std::atoll(word.c_str() + 9);
       else if (std::any_of(methods().begin(), methods().end(), [&](const MethodRow* row) { return row->name == word; })) options.method = word;
       else if (word == "double") load.quantization.double_quantization = true;
@@ -65,7 +71,9 @@ int main(int argc, char** argv) {
     TensorPeak tensors;
     const auto model = path.ends_with(".json") ? random_model(read_json(path), load, 1) : load_model(*open_model_files(path), load);
     const double loaded = static_cast<double>(device_memory(device).allocated) / (1 << 30), loading_peak = static_cast<double>(device_memory(device).allocated_peak) / (1 << 30);
-    model->set_recompute(recompute);
+    model->set_recompute(mode);
+    const bool recompute = mode != Recompute::none;
+    if (plain) model->set_fused(false);
     options.select_options();
     std::visit([](auto& o) {
       if constexpr (requires { o.alpha; }) o.rank = 16, o.alpha = 32;
@@ -81,21 +89,23 @@ int main(int argc, char** argv) {
       shares.push_back({name, {batch}, {}});
     }
     AdamW optimizer(list, {});
+    const bool can_replay = replayed && StepGraphs::can_capture(*model, "adapter0");
+    const auto graphs = can_replay ? std::make_unique<StepGraphs>(*model, "adapter0") : nullptr;
     std::vector<double> seconds, losses;
     reset_peak_memory(device), tensors.reset();
     int64_t between = 0;
-    for (int64_t s = 0; s < steps + 2; ++s) {   // two to warm up
+    for (int64_t s = 0; s < steps + 3; ++s) {   // three to warm up: graphs replay from the third
       synchronize(device);
       const auto start = std::chrono::steady_clock::now();
       optimizer.zero_grad();
       for (Share& share : shares) share.context.step = s;
-      losses.push_back(together > 1 ? backward_together(*model, shares).front() : backward(*model, "adapter0", {batch}, {.step = s}));
-      optimizer.clip(1);
-      optimizer.step(1e-3);
+      const Tensor loss = together > 1 ? backward_together(*model, shares).front() : backward(*model, "adapter0", {batch}, {.step = s}, graphs.get());
+      optimizer.step(1e-3, {.max_norm = 1, .loss = loss});
+      losses.push_back(loss.item<double>());
       synchronize(device);
       optimizer.zero_grad();
       between = std::max(between, device_memory(device).allocated);
-      if (s >= 2) seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+      if (s >= 3) seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
     std::sort(seconds.begin(), seconds.end());
     const double median = seconds[seconds.size() / 2];
@@ -107,7 +117,7 @@ int main(int argc, char** argv) {
     for (const auto& part : plan.memory) parts[part.kind] = part.bytes;
     fmt::print("{}\n", to_line({{"program", "graft"}, {"model", path}, {"rows", rows}, {"columns", columns}, {"dtype", dtype_to_name(dtype)},
                                 {"device", device.str()}, {"seconds", median}, {"tokens_per_second", static_cast<double>(rows * columns) / median},
-                                {"format", load.quantization.format}, {"recompute", recompute},
+                                {"format", load.quantization.format}, {"recompute", recompute}, {"fused_layers", model->fused_layers("adapter0")}, {"graphs", can_replay},
                                 {"peak_gib", static_cast<double>(device_memory(device).allocated_peak) / (1 << 30)},
                                 {"reserved_gib", static_cast<double>(device_memory(device).reserved_peak) / (1 << 30)},
                                 {"loaded_gib", loaded}, {"loading_peak_gib", loading_peak},

@@ -19,6 +19,11 @@ std::string describe(const LayerView& view) {
   return text;
 }
 
+std::unique_ptr<FusedBlock> fused(const DecoderLayer& layer, const std::shared_ptr<BetweenBlocks>& between) {
+  const auto parts = layer.fused_parts();
+  return parts ? std::make_unique<FusedBlock>(*parts, between) : nullptr;
+}
+
 }  // namespace
 
 Decoder::Decoder(const DecoderShape& shape, const Task& task, TensorSource& source)
@@ -38,6 +43,7 @@ Decoder::Decoder(const DecoderShape& shape, const Task& task, TensorSource& sour
     const std::string path = names.layers + "." + std::to_string(i);
     layers_.push_back(register_module("layer_" + std::to_string(i), std::make_shared<DecoderLayer>(source, path, shape)));
     append(sites_, layers_.back()->sites());
+    if (device().is_cuda()) fused_.push_back(fused(*layers_.back(), between_));   // now, so that its weights find their place layer by layer
   }
   norm_ = register_module("norm", make_norm(shape.norm, source, names.last_norm, shape.hidden_size, shape.norm_eps));
   sites_.push_back(norm_.get());
@@ -109,16 +115,43 @@ Batch Decoder::seen_by(const Kind& kind, const Batch& batch, const Keys& keys) c
   return seen;
 }
 
+const FusedBlock* Decoder::fused_block(size_t layer, const Batch& own) const {
+  if (fused_.empty() || !fused_[layer] || !fused_[layer]->takes(own)) return nullptr;
+  const auto& rope = shape_.views[layer].rope;
+  return !rope || rope->rotated_share == 1 ? fused_[layer].get() : nullptr;
+}
+
+int64_t Decoder::fused_layers(const std::string& adapter) const {
+  Batch step;
+  step.adapter = adapter, step.training = true;
+  int64_t count = 0;
+  for (size_t i = 0; i < layers_.size(); ++i) count += fused_block(i, step) != nullptr;
+  return count;
+}
+
+Tensor Decoder::through(size_t index, const Tensor& x, const Batch& own, Cache* cache) const {
+  const DecoderLayer& layer = *layers_[index];
+  const auto i = static_cast<int64_t>(index);
+  if (cache) return layer.forward(x, own, cache, i);
+  if (const FusedBlock* block = fused_block(index, own)) return block->forward(x, own, recompute_);
+  if (recompute_ == Recompute::none) return layer.forward(x, own, nullptr, i);
+  return recompute(x, [&layer, own, i](const Tensor& y) { return layer.forward(y, own, nullptr, i); });
+}
+
+void Decoder::set_fused(bool on) {
+  fused_.clear();
+  if (on)
+    for (const auto& layer : layers_) fused_.push_back(fused(*layer, between_));
+}
+
 Tensor Decoder::hidden(const Batch& batch, Cache* cache) {
   const Keys keys = keys_of(batch, cache);
   std::vector<Batch> seen;
   for (const Kind& kind : kinds_) seen.push_back(seen_by(kind, batch, keys));
   Tensor x = embedded(batch);
   for (int64_t i = 0; i < shape_.layers; ++i) {
-    const DecoderLayer& layer = *layers_[static_cast<size_t>(i)];
-    const Batch& own = seen[kind_of_layer_[static_cast<size_t>(i)]];
-    x = recompute_ && !cache ? recompute(x, [&layer, own, i](const Tensor& y) { return layer.forward(y, own, nullptr, i); })
-                             : layer.forward(x, own, cache, i);
+    const auto layer = static_cast<size_t>(i);
+    x = through(layer, x, seen[kind_of_layer_[layer]], cache);
   }
   if (cache) cache->length = keys.segments.size(1);  // the prefix counted
   return pooled(norm_->forward(x, batch), task_, batch);

@@ -151,4 +151,25 @@ std::vector<Site*> DecoderLayer::sites() const {
   return sites;
 }
 
+bool DecoderAttention::add_to(BlockParts& parts) const {
+  for (const auto& linear : qkv_) parts.qkv.push_back(linear.get());
+  parts.attention_output = {output_.get()};
+  parts.heads = heads_, parts.kv_heads = kv_heads_, parts.head_dim = head_dim_, parts.scores = scores_;
+  return qk_norm_ == QkNorm::none && dropout_.share == 0;
+}
+
+bool DecoderMlp::add_to(BlockParts& parts) const {
+  for (const auto& linear : input_) parts.gate_up.push_back(linear.get());
+  parts.mlp_output = {output_.get()}, parts.activation = activation_;
+  return gated_ && gates_a_fused_block(activation_);
+}
+
+std::optional<BlockParts> DecoderLayer::fused_parts() const {
+  BlockParts parts;
+  parts.before_attention = dynamic_cast<RmsNorm*>(before_attention_.get()), parts.before_mlp = dynamic_cast<RmsNorm*>(before_mlp_.get());
+  parts.sites = sites();
+  const bool plain = parts.before_attention && parts.before_mlp && !after_attention_ && !after_mlp_ && attention_dropout_.share == 0 && mlp_dropout_.share == 0;
+  return attention_->add_to(parts) && mlp_->add_to(parts) && plain ? std::optional(parts) : std::nullopt;
+}
+
 }  // namespace graft

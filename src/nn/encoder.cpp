@@ -28,7 +28,7 @@ Tensor Encoder::hidden(const Batch& given, Cache* cache) {
   batch.mask = {false, visible_both_ways(batch.segments, prefix.defined() ? at::cat({prefix, batch.segments}, 1) : batch.segments)};
   Tensor x = embeddings_->forward(batch);  // [batch, time, dim]
   for (const auto& layer : layers_)
-    x = recompute_ ? recompute(x, [&block = *layer, batch](const Tensor& y) { return block.forward(y, batch); }) : layer->forward(x, batch);
+    x = recompute_ != Recompute::none ? recompute(x, [&block = *layer, batch](const Tensor& y) { return block.forward(y, batch); }) : layer->forward(x, batch);
   return pooled(x, task_, batch);
 }
 

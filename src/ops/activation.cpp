@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "graft/ops/launch.h"
 #include "graft/ops/swiglu.h"
 
 namespace graft {
@@ -48,6 +49,39 @@ Tensor activated(const Tensor& x, Activation activation) {
 
 Tensor gated(const Tensor& gate, const Tensor& up, Activation activation) {
   return activation == Activation::silu ? swiglu(gate, up) : activated(gate, activation) * up;
+}
+
+bool gates_a_fused_block(Activation activation) { return activation == Activation::silu || activation == Activation::gelu_tanh; }
+
+namespace {
+
+kernels::Gate kernel_of(Activation activation) { return activation == Activation::silu ? kernels::Gate::silu : kernels::Gate::gelu_tanh; }
+
+bool has_gpu_kernel(const Tensor& x) { return x.is_cuda() && x.scalar_type() != at::kDouble; }
+
+Tensor slope(const Tensor& x, Activation activation) {
+  const Tensor one = at::ones_like(x);
+  return activation == Activation::silu ? at::silu_backward(one, x) : at::gelu_backward(one, x, "tanh");
+}
+
+}  // namespace
+
+void gated_into(const Tensor& gate_up, Activation activation, const Tensor& out) {
+  if (has_gpu_kernel(out))
+    return kernels::gated_cuda(matrix_of(gate_up), matrix_of(out), kernel_of(activation), real_type(out), out.size(0), out.size(1), current_stream(out));
+  const auto halves = gate_up.to(wide_type(out)).chunk(2, 1);
+  out.copy_(activated(halves[0], activation) * halves[1]);
+}
+
+void gated_backward_into(const Tensor& grad, const Tensor& gate_up, Activation activation, const Tensor& d_gate_up, const Tensor& product) {
+  if (has_gpu_kernel(grad))
+    return kernels::gated_backward_cuda(matrix_of(grad), matrix_of(gate_up), matrix_of(d_gate_up), matrix_of(product), kernel_of(activation), real_type(grad), grad.size(0),
+                                        grad.size(1), current_stream(grad));
+  const auto halves = gate_up.to(wide_type(grad)).chunk(2, 1);
+  const Tensor g = grad.to(wide_type(grad)), act = activated(halves[0], activation);
+  const Tensor again = act * halves[1], gradient = at::cat({g * halves[1] * slope(halves[0], activation), g * act}, 1);   // before either is written over its input
+  d_gate_up.copy_(gradient);
+  if (product.defined()) product.copy_(again);
 }
 
 }  // namespace graft

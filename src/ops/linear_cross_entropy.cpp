@@ -3,41 +3,57 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "graft/ops/launch.h"
 #include "graft/ops/recompute.h"
 
 namespace graft {
 namespace {
-
-at::ScalarType wide_type(const Tensor& x) { return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
 
 template <class F>
 void for_chunks(int64_t rows, F&& f) {
   for (int64_t begin = 0; begin < rows; begin += loss_chunk_rows) f(begin, std::min(rows, begin + loss_chunk_rows));
 }
 
-/// The gradient is made in the forward pass, where the logits are: d loss / d logits = softmax - one_hot.
+/// Each row's loss, and over its logits the gradient: softmax - one_hot. On a GPU in place.
+Tensor row_losses(Tensor& logits, const Tensor& targets) {
+  if (logits.is_cuda() && logits.scalar_type() != at::kDouble && logits.is_contiguous()) {
+    Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
+    kernels::cross_entropy_cuda(logits.mutable_data_ptr(), real_type(logits), logits.size(0), logits.size(1), targets.const_data_ptr<int64_t>(),
+                                losses.mutable_data_ptr<float>(), current_stream(logits));
+    return losses;
+  }
+  const Tensor target = targets.clamp_min(0).unsqueeze(1), nothing = targets.lt(0);
+  Tensor log_p = at::log_softmax(logits.to(wide_type(logits)), 1);
+  Tensor losses = log_p.gather(1, target).neg_().squeeze(1);
+  Tensor d = log_p.exp_();
+  d.scatter_add_(1, target, at::full_like(target, -1, d.options()));
+  if (nothing.any().item<bool>()) losses.masked_fill_(nothing, 0), d.masked_fill_(nothing.unsqueeze(1), 0);
+  logits = d.to(logits.scalar_type());
+  return losses;
+}
+
+/// The gradient is made in the forward pass, where the logits are.
 class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> {
  public:
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& hidden, const FrozenHead* head, const Tensor& targets,
                         double scale) {
     const bool wants_gradient = hidden.requires_grad();
-    Tensor loss = at::zeros({}, hidden.options().dtype(wide_type(hidden)));
     Tensor gradient = wants_gradient ? at::empty_like(hidden) : Tensor();
+    std::vector<Tensor> losses;
     for_chunks(hidden.size(0), [&](int64_t begin, int64_t end) {
-      const Tensor target = targets.slice(0, begin, end).unsqueeze(1);
-      Tensor log_p = at::log_softmax(head->logits(hidden.slice(0, begin, end)).to(wide_type(hidden)), 1);
-      loss -= log_p.gather(1, target).sum() * scale;
-      if (!wants_gradient) return;
-      Tensor d = log_p.exp_();
-      d.scatter_add_(1, target, at::full_like(target, -1, d.options()));
-      gradient.slice(0, begin, end).copy_(head->gradient(d.mul_(scale).to(hidden.scalar_type())));
+      Tensor logits = head->logits(hidden.slice(0, begin, end));
+      losses.push_back(row_losses(logits, targets.slice(0, begin, end)));
+      if (wants_gradient) gradient.slice(0, begin, end).copy_(head->gradient(logits));
     });
     if (wants_gradient) context->save_for_backward({gradient});
-    return loss;
+    context->saved_data["scale"] = scale;
+    return losses.empty() ? at::zeros({}, hidden.options().dtype(wide_type(hidden))) : at::cat(losses).sum() * scale;
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list grads) {
-    const Tensor gradient = context->get_saved_variables()[0];
-    return {gradient * grads[0].to(gradient.scalar_type()), Tensor(), Tensor(), Tensor()};
+    const Tensor gradient = context->get_saved_variables()[0], factor = grads[0] * context->saved_data["scale"].toDouble();
+    Tensor scaled = at::empty_like(gradient);
+    at::mul_out(scaled, gradient, factor.view({1}));   // in fp32: one number would be rounded to the gradient's type first
+    return {scaled, Tensor(), Tensor(), Tensor()};
   }
 };
 

@@ -7,17 +7,25 @@
 namespace graft {
 namespace {
 
+Tensor matrix(const Tensor& x) { return x.view({-1, x.size(-1)}); }
+
+kernels::Gain gain_of(const Tensor& weight) { return {weight.const_data_ptr(), real_type(weight)}; }
+
 class RmsNorm : public torch::autograd::Function<RmsNorm> {
  public:
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const Tensor& weight, double eps) {
     const Tensor x = input.contiguous();
     const int64_t columns = x.size(-1), rows = x.numel() / std::max<int64_t>(1, columns);
-    Tensor y = at::empty_like(x), rstd = at::empty({rows}, at::kFloat);
+    Tensor y = at::empty_like(x), rstd = at::empty({rows}, x.options().dtype(at::kFloat));
+    context->save_for_backward({x, weight, rstd});
+    if (x.is_cuda()) {
+      rms_norm_into(matrix(x), {}, weight, eps, {}, {}, matrix(y), rstd);
+      return y;
+    }
     for_rows(rows, columns, [&](int64_t begin, int64_t end) {
       kernels::rms_norm_cpu(row_of(x, begin, columns), weight.const_data_ptr(), row_of(y, begin, columns),
                             rstd.mutable_data_ptr<float>() + begin, real_type(x), end - begin, columns, static_cast<float>(eps));
     });
-    context->save_for_backward({x, weight, rstd});
     return y;
   }
 
@@ -27,6 +35,10 @@ class RmsNorm : public torch::autograd::Function<RmsNorm> {
     const Tensor grad = grads[0].contiguous();
     const int64_t columns = x.size(-1), rows = x.numel() / std::max<int64_t>(1, columns);
     Tensor dx = at::empty_like(x);
+    if (x.is_cuda()) {
+      rms_norm_backward_into(matrix(grad), matrix(x), saved[1], saved[2], {}, matrix(dx), {});
+      return {dx, Tensor(), Tensor()};
+    }
     for_rows(rows, columns, [&](int64_t begin, int64_t end) {
       kernels::rms_norm_backward_cpu(row_of(grad, begin, columns), row_of(x, begin, columns), saved[1].const_data_ptr(),
                                      saved[2].const_data_ptr<float>() + begin, row_of(dx, begin, columns), real_type(x), end - begin,
@@ -47,8 +59,32 @@ Tensor rms_norm_text(const Tensor& x, const Tensor& weight, double eps) {
 }
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
-  if (has_cpu_kernel(x) && weight.scalar_type() == x.scalar_type()) return RmsNorm::apply(x, weight, eps);
+  const bool on_gpu = x.is_cuda() && x.scalar_type() != at::kDouble;   // takes a wider weight too
+  if (on_gpu || (has_cpu_kernel(x) && weight.scalar_type() == x.scalar_type())) return RmsNorm::apply(x, weight, eps);
   return rms_norm_text(x, weight, eps);
+}
+
+void rms_norm_into(const Tensor& x, const Tensor& added, const Tensor& weight, double eps, const Tensor& sum, const Tensor& copy, const Tensor& y, const Tensor& rstd) {
+  if (x.is_cuda() && x.scalar_type() != at::kDouble)
+    return kernels::rms_norm_cuda(matrix_of(x), matrix_of(added), gain_of(weight), matrix_of(sum), matrix_of(copy), matrix_of(y), rstd.mutable_data_ptr<float>(), real_type(x),
+                                  x.size(0), x.size(1), static_cast<float>(eps), current_stream(x));
+  if (added.defined()) at::add_out(const_cast<Tensor&>(sum), x, added);
+  if (copy.defined()) copy.copy_(sum);
+  const Tensor wide = (added.defined() ? sum : x).to(wide_type(x));
+  rstd.copy_(at::rsqrt(wide.square().mean(1) + eps));
+  y.copy_(wide * rstd.unsqueeze(1) * weight.to(wide.scalar_type()));
+}
+
+void rms_norm_backward_into(const Tensor& grad, const Tensor& x, const Tensor& weight, const Tensor& rstd, const Tensor& passed, const Tensor& dx, const Tensor& y) {
+  if (x.is_cuda() && x.scalar_type() != at::kDouble)
+    return kernels::rms_norm_backward_cuda(matrix_of(grad), matrix_of(x), gain_of(weight), rstd.const_data_ptr<float>(), matrix_of(passed), matrix_of(dx), matrix_of(y),
+                                           real_type(x), x.size(0), x.size(1), current_stream(x));
+  const at::ScalarType wide = wide_type(x);
+  const Tensor scale = rstd.unsqueeze(1), values = x.to(wide), gain = weight.to(wide), g = grad.to(wide) * gain;
+  Tensor own = scale * (g - values * (g * values).mean(1, /*keepdim=*/true) * scale.square());
+  if (passed.defined()) own = own + passed.to(wide);
+  if (y.defined()) y.copy_(values * scale * gain);
+  dx.copy_(own);
 }
 
 }  // namespace graft

@@ -12,6 +12,11 @@ Tensor rotated(const Tensor& input, const Tensor& cosine, const Tensor& sine, bo
   const Tensor x = input.contiguous();
   const int64_t heads = x.size(-2), half = x.size(-1) / 2, tokens = x.numel() / (heads * 2 * half);
   Tensor y = at::empty_like(x);
+  if (x.is_cuda()) {
+    const Tensor all = x.view({tokens, heads * 2 * half}), none = all.narrow(1, 0, 0);
+    rotate_into(all, none, none, 2 * half, {}, {cosine, sine}, inverse, y.view_as(all));
+    return y;
+  }
   for_rows(tokens, heads * 2 * half, [&](int64_t begin, int64_t end) {
     kernels::rope_cpu(row_of(x, begin, heads * 2 * half), row_of(y, begin, heads * 2 * half), real_type(x),
                       cosine.const_data_ptr<float>() + begin * half, sine.const_data_ptr<float>() + begin * half, end - begin, heads,
@@ -51,8 +56,28 @@ Tensor rotate(const Tensor& x, const Rotation& rotation) {
   if (!rotation.cosine.defined()) return x;
   if (const int64_t width = 2 * rotation.cosine.size(-1); width < x.size(-1))
     return at::cat({rotate(x.narrow(-1, 0, width), rotation), x.narrow(-1, width, x.size(-1) - width)}, -1);
-  if (has_cpu_kernel(x)) return Rotate::apply(x, rotation.cosine, rotation.sine);
+  if (has_cpu_kernel(x) || (x.is_cuda() && x.scalar_type() != at::kDouble)) return Rotate::apply(x, rotation.cosine, rotation.sine);
   return rotate_text(x, rotation);
+}
+
+void rotate_into(const Tensor& q, const Tensor& k, const Tensor& v, int64_t head_dim, const Tensor& bias, const Rotation& rotation, bool inverse, const Tensor& out) {
+  const int64_t tokens = q.size(0), half = head_dim / 2;
+  const Tensor &cosine = rotation.cosine, &sine = rotation.sine;
+  if (q.is_cuda() && q.scalar_type() != at::kDouble) {
+    const kernels::Heads heads{q.size(1) / head_dim, k.size(1) / head_dim, v.size(1) / head_dim, half};
+    return kernels::rope_cuda(matrix_of(q), matrix_of(k), matrix_of(v), matrix_of(out), bias.defined() ? bias.const_data_ptr() : nullptr, heads,
+                              cosine.defined() ? cosine.const_data_ptr<float>() : nullptr, cosine.defined() ? sine.const_data_ptr<float>() : nullptr, real_type(q), tokens,
+                              inverse, current_stream(q));
+  }
+  Tensor all = at::cat({q, k, v}, 1).to(wide_type(q));
+  if (bias.defined()) all = all + bias;
+  if (cosine.defined()) {
+    const Rotation turned{cosine.reshape({1, tokens, half}).to(all.scalar_type()), (inverse ? -sine : sine).reshape({1, tokens, half}).to(all.scalar_type())};
+    const int64_t width = q.size(1) + k.size(1);
+    const Tensor heads = rotate_text(all.narrow(1, 0, width).reshape({1, tokens, -1, head_dim}), turned);
+    all = at::cat({heads.view({tokens, width}), all.narrow(1, width, v.size(1))}, 1);
+  }
+  out.copy_(all);
 }
 
 }  // namespace graft

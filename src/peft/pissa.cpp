@@ -31,6 +31,7 @@ class PissaAdapter : public LoraAdapter {
   }
   std::optional<Tensor> forward_parts(const Tensor&, const std::vector<Adapter*>&, const Frozen&, const Batch&) override { return std::nullopt; }
   std::optional<LowRank> low_rank() const override { return LowRank{stacked_a(), stacked_b(), scale_}; }
+  std::optional<LowRank> trained_factors() const override { return std::nullopt; }
   std::optional<WeightAndBias> merged(const WeightAndBias& base) const override {
     at::NoGradGuard no_grad;
     return WeightAndBias{base.weight + at::mm(stacked_b(), stacked_a()).mul_(scale_).to(base.weight.device()), base.bias};

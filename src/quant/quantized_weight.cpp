@@ -30,6 +30,12 @@ QuantizedWeight::QuantizedWeight(QuantizedTensor value, at::ScalarType dtype) : 
 
 Tensor QuantizedWeight::dense(at::ScalarType dtype) const { return kept_.defined() && dtype == dtype_ ? kept_ : dequantize(value_, dtype); }
 
+void QuantizedWeight::dense_into(const Tensor& rows) const {
+  const QuantizedTensor* one = &value_;
+  if (kept_.defined() || rows.scalar_type() == at::kDouble) rows.copy_(dense(rows.scalar_type()));
+  else dequantize_into({&one, 1}, {&rows, 1});
+}
+
 Tensor QuantizedWeight::rows(const Tensor& ids) const {
   const Tensor flat = ids.flatten();
   const auto chosen = chosen_rows(value_, flat);

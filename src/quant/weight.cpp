@@ -25,6 +25,12 @@ Tensor Weight::matmul_grad(const Tensor& g) const { return at::matmul(g, dense(d
 
 DenseWeight::DenseWeight(Tensor value) : value_(register_buffer("value", std::move(value))) {}
 
+void DenseWeight::settle(const Tensor& rows) {
+  at::NoGradGuard no_grad;
+  rows.copy_(value_);
+  value_.set_data(rows);   // the buffer's name stays
+}
+
 FrozenHead frozen_head(const Weight& weight) {
   return {[&weight](const Tensor& h) { return weight.matmul(h); }, [&weight](const Tensor& g) { return weight.matmul_grad(g); }};
 }

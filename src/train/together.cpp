@@ -25,13 +25,13 @@ void guarded(const Going& adapters, const TrainedAdapter* own, F&& step) {
   }
 }
 
-void step_in_turn(Transformer& model, const Going& adapters) {
+void step_in_turn(const Going& adapters) {
   for (auto* adapter : adapters) {
     Share share;
-    double loss = 0;
+    Tensor loss;
     guarded(adapters, nullptr, [&] {
       share = adapter->trainer.next_share();
-      loss = backward(model, share.adapter, share.micro_batches, share.context);
+      loss = adapter->trainer.backward(share);
     });
     guarded(adapters, adapter, [&] { adapter->trainer.take_step(share, loss, adapter->observer); });
   }
@@ -39,7 +39,7 @@ void step_in_turn(Transformer& model, const Going& adapters) {
 
 void step_in_one_pass(Transformer& model, const Going& adapters) {
   std::vector<Share> shares;
-  std::vector<double> losses;
+  std::vector<Tensor> losses;
   guarded(adapters, nullptr, [&] {
     for (auto* adapter : adapters) shares.push_back(adapter->trainer.next_share());
     losses = backward_together(model, shares);
@@ -59,7 +59,7 @@ void train_together(Transformer& model, std::vector<TrainedAdapter>& adapters, b
       save_all(going);
       throw Stopped(fmt::format("stopped; {} adapters are saved", adapters.size()));
     }
-    share_rows ? step_in_one_pass(model, going) : step_in_turn(model, going);
+    share_rows ? step_in_one_pass(model, going) : step_in_turn(going);
   }
 }
 

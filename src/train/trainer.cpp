@@ -60,8 +60,10 @@ Trainer::Trainer(TrainerSetup setup)
       writer_(checkpoints_, setup_.checkpoint.keep, setup_.log) {
   total_ = total_steps(setup_.options, batches_.steps_per_epoch());
   schedule_ = make_schedule(setup_.options, total_);
-  setup_.model.set_recompute(setup_.options.recompute == "layer");
+  setup_.model.set_recompute(recompute_named(setup_.options.recompute));
   if (setup_.model.dtype() == at::kHalf) state_.loss_scale = 65536;
+  const bool offloads = setup_.options.recompute == "offload";   // copies beside the work are not captured
+  if (setup_.options.graphs != "off" && !offloads && StepGraphs::can_capture(setup_.model, setup_.adapter)) graphs_ = std::make_unique<StepGraphs>(setup_.model, setup_.adapter);
   if (setup_.row_length > 0)
     setup_.log.info("packed: {} samples an epoch in {} rows of at most {} tokens", batches_.samples_per_epoch(), batches_.rows_per_epoch(), setup_.row_length);
 }
@@ -87,20 +89,21 @@ Share Trainer::next_share() {
   return {setup_.adapter, batches_.next(), {setup_.options.seed, state_.step, state_.loss_scale}};
 }
 
-StepReport Trainer::optimize(const Share& share, double loss) {
+Tensor Trainer::backward(const Share& share) {
+  return graft::backward(setup_.model, share.adapter, share.micro_batches, share.context, graphs_.get());
+}
+
+StepReport Trainer::optimize(const Share& share, const Tensor& loss) {
   StepReport report;
   for (const auto& host : share.micro_batches) report.targets += host.target_count, report.tokens += host.token_count;
   check(report.targets > 0, "step {} has no target token", state_.step + 1);
   if (setup_.adapter != sole_adapter) report.adapter = setup_.adapter;
-  report.loss = loss;
-  optimizer_.scale_gradients(1 / state_.loss_scale);
-  report.gradient_norm = optimizer_.clip(setup_.options.max_grad_norm);
   report.learning_rate = setup_.learning_rate * schedule_.at(state_.step);
+  writer_.await_copy();
+  const Tensor norm = optimizer_.step(report.learning_rate, {setup_.options.max_grad_norm, state_.loss_scale, loss});
+  const Tensor figures = at::stack({loss.to(at::kDouble), norm.to(at::kDouble)}).cpu();   // the one time that a step waits for the device
+  report.loss = figures[0].item<double>(), report.gradient_norm = figures[1].item<double>();
   report.skipped = !std::isfinite(report.loss) || !std::isfinite(report.gradient_norm);
-  if (!report.skipped) {
-    writer_.await_copy();
-    optimizer_.step(report.learning_rate);
-  }
   update_loss_scale(!report.skipped);
   // A skipped step uses up its batch and advances the schedule, but not Adam's count.
   state_.skipped += report.skipped;
@@ -178,7 +181,7 @@ void Trainer::save_if_possible(Observer& observer) {
   }
 }
 
-void Trainer::take_step(const Share& share, double loss, Observer& observer) {
+void Trainer::take_step(const Share& share, const Tensor& loss, Observer& observer) {
   note_written(observer, /*wait=*/false);
   const StepReport report = optimize(share, loss);
   name_spike(report, setup_.log);
@@ -203,9 +206,9 @@ void Trainer::run(Observer& observer, std::stop_token stop) {
       throw Stopped(fmt::format("stopped after step {} of {}; saved in {}", state_.step, total_, setup_.run_folder.string()));
     }
     const Share share = next_share();
-    double loss = 0;
+    Tensor loss;
     try {
-      loss = backward(setup_.model, share.adapter, share.micro_batches, share.context);
+      loss = backward(share);
     } catch (...) {   // no memory, say: the adapter is still what the last step left
       save_if_possible(observer);
       throw;

@@ -48,7 +48,7 @@ TEST_P(Contract, GradientsEqualFiniteDifferencesInFloat64) {
       if (!is_magnitude) hold_norms(*m, gains);
       at::AutoGradMode grad(true);
       clear_gradients(*m, "a");
-      return backward(*m, "a", batches, {});
+      return backward(*m, "a", batches, {}).item<double>();
     };
     const auto slope = [&](double h) { return (8 * (loss_at(h) - loss_at(-h)) - (loss_at(2 * h) - loss_at(-2 * h))) / (12 * h); };   // to fourth order
     // A long step rounds least; where scores are sharp (a window's few keys), a short one is needed.
@@ -98,12 +98,12 @@ TEST_P(Contract, AccumulationEqualsOneLargeBatch) {
     row.target_count = std::count_if(row.targets.begin(), row.targets.end(), [](int64_t t) { return t != -100; });
     rows.push_back(row);
   }
-  const double together = backward(*m, "a", {both}, {});
+  const double together = backward(*m, "a", {both}, {}).item<double>();
   std::map<std::string, Tensor> expected;
   for (const auto& p : parameters(*m, "a"))
     if (p.tensor.requires_grad()) expected[p.name] = p.tensor.grad().clone();
   clear_gradients(*m, "a");
-  EXPECT_NEAR(backward(*m, "a", rows, {}), together, 2e-6);
+  EXPECT_NEAR(backward(*m, "a", rows, {}).item<double>(), together, 2e-6);
   for (const auto& p : parameters(*m, "a"))
     if (p.tensor.requires_grad()) EXPECT_LT(difference(p.tensor.grad(), expected.at(p.name)), 1e-5 * std::max(1.0, expected.at(p.name).abs().max().item<double>())) << p.name;
 }
@@ -184,7 +184,7 @@ TEST_P(Contract, ThreeStepsTrainAndLeaveTheBaseAlone) {
   std::vector<double> losses;
   for (int64_t step = 0; step < 4; ++step) {
     clear_gradients(*m, "a");
-    losses.push_back(backward(*m, "a", {host_batch()}, {.step = step}));
+    losses.push_back(backward(*m, "a", {host_batch()}, {.step = step}).item<double>());
     at::NoGradGuard no_grad;
     double squares = 0;
     for (const auto& p : parameters(*m, "a"))

@@ -119,7 +119,9 @@ TEST_F(FaultsTest, ADiskThatTakesNoCheckpointForAWhileEndsNothing) {
   DiskOutage observer(folder_ / "run/checkpoints", 1, 5);
   EXPECT_EQ(fault([&] { finetune(alone(job("run")), {}, observer, log_, {}); }), "");
   EXPECT_TRUE(has(said_, "step 2 could not be written")) << said_;
-  EXPECT_EQ(observer.saved, std::vector<int64_t>{6});
+  ASSERT_FALSE(observer.saved.empty());
+  EXPECT_GT(observer.saved.front(), 2);   // step 4's is written by a thread of its own: perhaps after the outage
+  EXPECT_EQ(observer.saved.back(), 6);
 }
 
 TEST_F(FaultsTest, ADiskThatTakesNoCheckpointEndsTheRunOnlyAtItsEnd) {

@@ -30,6 +30,40 @@ TEST(AdamW, AStepEqualsItsDefinitionInFloat64) {
   EXPECT_LT(difference(p, value), 1e-5);
 }
 
+TEST(AdamW, WhatIsNotFiniteChangesNothing) {
+  for (const double bad : {std::nan(""), std::numeric_limits<double>::infinity()}) {
+    const Tensor p = at::ones({3}), q = at::ones({2});
+    AdamW optimizer({{"p", p}, {"q", q, 16.0}}, {.weight_decay = 0.1});
+    const auto step = [&](const Tensor& grad, const GradientRule& rule) {
+      Tensor(p).mutable_grad() = grad;
+      Tensor(q).mutable_grad() = at::ones({2});
+      return optimizer.step(0.1, rule);
+    };
+    step(at::tensor({1.0f, static_cast<float>(bad), 1.0f}), {.max_norm = 1});
+    step(at::ones({3}), {.loss = at::scalar_tensor(bad)});
+    EXPECT_TRUE(p.equal(at::ones({3})) && q.equal(at::ones({2})));
+    EXPECT_EQ(optimizer.state().at("p.step").item<double>(), 0);
+    step(at::ones({3}), {});
+    EXPECT_LT(p[0].item<double>(), 0.95);
+    EXPECT_LT(q[0].item<double>(), 0);   // 16 times as far
+    EXPECT_EQ(optimizer.state().at("q.step").item<double>(), 1);
+  }
+}
+
+TEST(AdamW, ClipsAndUnscales) {
+  const auto after = [](const Tensor& grad, const GradientRule& rule) {
+    const Tensor p = at::zeros({4});
+    AdamW optimizer({{"p", p}}, {.epsilon = 1});   // so that the gradients' size shows
+    Tensor(p).mutable_grad() = grad;
+    EXPECT_NEAR(optimizer.step(0.1, rule).item<double>(), 10, 1e-4);
+    return p.clone();
+  };
+  const Tensor grad = at::full({4}, 5.0f);
+  EXPECT_LT(difference(after(grad, {}), after(grad * 1024, {.loss_scale = 1024})), 1e-7);
+  EXPECT_LT(difference(after(grad, {.max_norm = 1}), after(grad * 1024, {.max_norm = 1, .loss_scale = 1024})), 1e-7);
+  EXPECT_GT(difference(after(grad, {}), after(grad, {.max_norm = 1})), 1e-3);
+}
+
 TEST(AdamW, StateIsNamedAndStrict) {
   const Tensor p = at::ones({2});
   AdamW optimizer({{"p", p}}, {});
@@ -100,10 +134,10 @@ TEST(Training, HundredStepsEqualPeft) {
       batches.push_back(host);
     }
     optimizer.zero_grad();
-    const double loss = backward(*model, "default", batches, {.step = static_cast<int64_t>(s)});
+    const double loss = backward(*model, "default", batches, {.step = static_cast<int64_t>(s)}).item<double>();
     ASSERT_NEAR(loss, expected.at("losses")[s].get<double>(), 1e-4) << "step " << s;
-    EXPECT_NEAR(optimizer.clip(1.0) / expected.at("gradient_norms")[s].get<double>(), 1, 1e-3) << "step " << s;
-    optimizer.step(5e-3 * schedule.at(static_cast<int64_t>(s)));
+    const Tensor norm = optimizer.step(5e-3 * schedule.at(static_cast<int64_t>(s)), {.max_norm = 1});
+    EXPECT_NEAR(norm.item<double>() / expected.at("gradient_norms")[s].get<double>(), 1, 1e-3) << "step " << s;
   }
   const TensorMap reference = load_tensors(folder / "adapter_model.safetensors");
   for (const auto& [name, tensor] : parameters(*model, "default")) {

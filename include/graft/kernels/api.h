@@ -39,6 +39,66 @@ void row_gain_cuda(const float* magnitude, const float* squares, const void* pro
 void row_gain_backward_cuda(const void* grad, const void* y, const void* gain, const float* magnitude, void* z_grad, float* magnitude_grad, Real type, int64_t rows,
                             int64_t out, void* stream);
 
+// --- A decoder block on a GPU (nn/fused_block.h) ---------------------------------------------------------------------------------
+/// Rows that lie `stride` elements apart; no data: not wanted, or not there.
+struct Matrix {
+  void* data = nullptr;
+  int64_t stride = 0;
+};
+/// A norm's gain, in the type of the rows or in fp32.
+struct Gain {
+  const void* data = nullptr;
+  Real type = Real::fp32;
+};
+// RMSNorm of x, or of sum = x + added, which is also written to `sum` and `copy`: y = sum * rstd * gain, rstd: [rows]. In fp32, rounded once.
+void rms_norm_cuda(Matrix x, Matrix added, Gain gain, Matrix sum, Matrix copy, Matrix y, float* rstd, Real type, int64_t rows, int64_t columns, float eps,
+                   void* stream);
+// dx = passed + the gradient of x through y = norm(x); y is rebuilt where it is wanted.
+void rms_norm_backward_cuda(Matrix grad, Matrix x, Gain gain, const float* rstd, Matrix passed, Matrix dx, Matrix y, Real type, int64_t rows, int64_t columns,
+                            void* stream);
+// Heads of 2 * half columns of q, k and v, side by side in one matrix. RoPE turns q's and k's by cosine and sine, [tokens, half] fp32 (back, if inverse);
+// v's are copied. `bias`, if any, is added first: [(q + k + v heads) * 2 * half].
+struct Heads {
+  int64_t q = 0, k = 0, v = 0, half = 0;
+};
+void rope_cuda(Matrix q, Matrix k, Matrix v, Matrix out, const void* bias, Heads heads, const float* cosine, const float* sine, Real type, int64_t tokens, bool inverse,
+               void* stream);
+// out = act(gate) * up of [gate | up]; backward writes [dgate | dup] and, where it is wanted, that product again.
+enum class Gate { silu, gelu_tanh };
+void gated_cuda(Matrix gate_up, Matrix out, Gate act, Real type, int64_t rows, int64_t width, void* stream);
+void gated_backward_cuda(Matrix grad, Matrix gate_up, Matrix d_gate_up, Matrix product, Gate act, Real type, int64_t rows, int64_t width, void* stream);
+// A low-rank update beside its weight: the matrix's last `pad` columns hold B, its last `pad` rows s A, each update's at its `row`; else zeros.
+struct Update {
+  const float *a = nullptr, *b = nullptr;   // [rank, in], [out, rank]
+  float *a_grad = nullptr, *b_grad = nullptr;
+  float scale = 1;
+  int64_t rank = 0, row = 0, first = 0, out = 0;   // its outputs are rows [first, first + out) of the weight
+};
+constexpr int update_limit = 3;                 // that read one input: q, k and v
+void fold_updates_cuda(const Update* updates, int count, Matrix weight, Real type, int64_t out, int64_t in, int64_t pad, void* stream);
+// What an update's gradients are taken from: [rows, columns] fp32, in `parts` that lie `part` apart and are added up in order.
+struct PartialSum {
+  const float* data = nullptr;
+  int64_t row_stride = 0, column_stride = 0, part = 0;
+  int parts = 1;
+};
+// a_grad += s * its rows of a_sum [pad, in]; b_grad += its columns of b_sum [out, pad].
+void unfold_gradients_cuda(const Update* updates, int count, PartialSum a_sum, PartialSum b_sum, int64_t in, void* stream);
+// sums[p, :, first_column ..] = narrow^T wide over the p-th part of the tokens, for each pair: narrow [tokens, 64], wide [tokens, columns]; sums: [parts, 64,
+// total_columns]. bf16 or fp16, from sm_80 on; strides, columns and addresses in multiples of 8 elements.
+constexpr int64_t narrow_width = 64;
+struct TokenSum {
+  Matrix narrow, wide;
+  int64_t columns = 0, first_column = 0;
+};
+constexpr int token_sum_limit = 8;
+int token_sum_parts(int64_t tokens, int64_t total_columns);   // how many keep a GPU busy
+void token_sums_cuda(const TokenSum* sums_of, int count, float* sums, Real type, int64_t tokens, int parts, int64_t total_columns, void* stream);
+
+// --- Cross-entropy ------------------------------------------------------------------------------------------------------------------
+// losses[i] = -log softmax(logits[i])[targets[i]], and logits become softmax - one_hot; a negative target: loss and row are 0. In fp32.
+void cross_entropy_cuda(void* logits, Real type, int64_t rows, int64_t columns, const int64_t* targets, float* losses, void* stream);
+
 // --- Random initial values ----------------------------------------------------------------------------------------------------
 // out[i]: uniform in [-bound, bound), a function of (seed, stream, i).
 void uniform_cpu(float* out, int64_t count, float bound, uint64_t seed, uint32_t stream);

@@ -29,7 +29,10 @@ class Decoder : public Transformer {
   bool fan_in_fan_out() const override { return shape_.fan_in_fan_out; }
   at::Device device() const override { return embed_->device(); }
   at::ScalarType dtype() const override { return embed_->weight()->dtype(); }
-  void set_recompute(bool on) override { recompute_ = on; }
+  using Transformer::set_recompute;
+  void set_recompute(Recompute mode) override { recompute_ = mode; }
+  void set_fused(bool on) override;
+  int64_t fused_layers(const std::string& adapter) const override;
   std::string describe() const override;
   const DecoderShape& shape() const { return shape_; }
 
@@ -47,6 +50,9 @@ class Decoder : public Transformer {
   void make_kinds();
   void make_head(TensorSource& source);
   Tensor embedded(const Batch& batch) const;
+  /// Null: this pass goes through the layer's own text.
+  const FusedBlock* fused_block(size_t layer, const Batch& own) const;
+  Tensor through(size_t layer, const Tensor& x, const Batch& own, Cache* cache) const;
   Tensor tied_logits(const Tensor& hidden, const Batch& batch) const;
   Keys keys_of(const Batch& batch, Cache* cache) const;
   /// The pass as layers of a kind are told of it.
@@ -57,12 +63,14 @@ class Decoder : public Transformer {
   std::shared_ptr<Embedding> embed_, positions_;   // positions_: null but for a table
   ModelDropout embedding_dropout_;
   std::vector<std::shared_ptr<DecoderLayer>> layers_;
+  std::vector<std::unique_ptr<FusedBlock>> fused_;   // one a layer, null where it is of another kind; empty: the plain path alone
+  std::shared_ptr<BetweenBlocks> between_ = std::make_shared<BetweenBlocks>();
   std::vector<Kind> kinds_;
   std::vector<size_t> kind_of_layer_;
   std::shared_ptr<Norm> norm_;
   std::shared_ptr<Linear> head_;          // the vocabulary's, or null ...
   std::shared_ptr<TaskHead> task_head_;   // ... where this one is
-  bool recompute_ = false;
+  Recompute recompute_ = Recompute::none;
 };
 
 }  // namespace graft

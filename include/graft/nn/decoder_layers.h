@@ -2,9 +2,11 @@
 // The parts of a decoder's block.
 #include <array>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "graft/nn/decoder_shape.h"
+#include "graft/nn/fused_block.h"
 #include "graft/nn/model_dropout.h"
 #include "graft/nn/transformer.h"
 
@@ -19,6 +21,8 @@ class DecoderAttention : public torch::nn::Module {
   Tensor forward(const Tensor& x, const Batch& batch, Cache* cache, int64_t layer) const;
   std::vector<Site*> sites() const;
   const KeyValueSeat& prefix() const { return *prefix_; }
+  /// Its part of a fused block; false: it is of another kind.
+  bool add_to(BlockParts& parts) const;
 
  private:
   /// [batch, time, heads, head_dim] each, normed and turned.
@@ -38,6 +42,7 @@ class DecoderMlp : public torch::nn::Module {
   DecoderMlp(TensorSource& source, const std::string& path, const DecoderShape& shape);
   Tensor forward(const Tensor& x, const Batch& batch) const;
   std::vector<Site*> sites() const;
+  bool add_to(BlockParts& parts) const;
 
  private:
   bool gated_;
@@ -52,6 +57,8 @@ class DecoderLayer : public torch::nn::Module {
   Tensor forward(const Tensor& x, const Batch& batch, Cache* cache, int64_t layer) const;
   std::vector<Site*> sites() const;
   const KeyValueSeat& prefix() const { return attention_->prefix(); }
+  /// What a fused block is made of; nullopt where this one is of another kind.
+  std::optional<BlockParts> fused_parts() const;
 
  private:
   std::shared_ptr<Norm> before_attention_, after_attention_, before_mlp_, after_mlp_;   // null where the family has none

@@ -96,7 +96,8 @@ class Encoder : public Transformer {
   int64_t layers() const override { return shape_.layers; }
   at::Device device() const override { return embeddings_->words().device(); }
   at::ScalarType dtype() const override { return embeddings_->words().dtype(); }
-  void set_recompute(bool on) override { recompute_ = on; }
+  using Transformer::set_recompute;
+  void set_recompute(Recompute mode) override { recompute_ = mode; }
   std::string describe() const override;
 
  private:
@@ -105,7 +106,7 @@ class Encoder : public Transformer {
   std::shared_ptr<EncoderEmbeddings> embeddings_;
   std::vector<std::shared_ptr<EncoderLayer>> layers_;
   std::shared_ptr<TaskHead> head_;   // null without a task
-  bool recompute_ = false;
+  Recompute recompute_ = Recompute::none;
 };
 
 }  // namespace graft

@@ -30,6 +30,7 @@ class Linear : public torch::nn::Module, public Site {
   Tensor frozen(const Tensor& x) const override;
   Tensor frozen_linear(const Tensor& x) const override { return frozen_matmul(x, *weight_); }
   const Weight* weight() const override { return weight_.get(); }
+  Weight& weight_to_settle() { return *weight_; }   // into a matrix of several layers (nn/folded_linears.h)
   Tensor bias() const override { return bias_; }
   bool shares_weight() const override { return shared_; }
   WeightAndBias values() const override;

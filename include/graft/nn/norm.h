@@ -20,6 +20,8 @@ enum class RmsGain { weight, one_plus_weight };
 class RmsNorm : public Norm {
  public:
   RmsNorm(TensorSource& source, const std::string& path, int64_t dim, double eps, RmsGain gain = RmsGain::weight);
+  const Tensor& gain() const { return gain_; }   // [dim], what multiplies a normed column
+  double eps() const { return eps_; }
   Tensor frozen(const Tensor& x) const override;
   WeightAndBias values() const override { return {weight_.to(at::kFloat), {}}; }
   Tensor apply(const Tensor& x, const WeightAndBias& values) const override;

@@ -46,6 +46,8 @@ struct WeightAndBias {
 struct LowRank {
   Tensor a, b;           // fp32 [rank, in], [out, rank]
   double scale = 1;
+  double dropout = 0;    // of what it sees in training, masked by ...
+  uint32_t site = 0;     // ... this site's numbers (ops/dropout.h)
 };
 
 class Adapter : public torch::nn::Module {
@@ -55,6 +57,8 @@ class Adapter : public torch::nn::Module {
   virtual std::optional<Tensor> forward_parts(const Tensor& x, const std::vector<Adapter*>& adapters, const Frozen& base, const Batch& batch) { return std::nullopt; }
   /// What it is, if it is nothing but a low-rank update of the weight (dropout aside).
   virtual std::optional<LowRank> low_rank() const { return std::nullopt; }
+  /// The same with its own parameters as factors, where nothing else trains: a fused path runs it so, and adds to their gradients.
+  virtual std::optional<LowRank> trained_factors() const { return std::nullopt; }
   /// The site's weight and bias with this adapter in them, accumulated in fp32; nullopt: it cannot be merged.
   virtual std::optional<WeightAndBias> merged(const WeightAndBias& base) const { return std::nullopt; }
   /// On an embedding whose weight is the head's too: whether the head follows it. If so, logits as this adapter makes them of hidden states; if not,

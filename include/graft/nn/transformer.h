@@ -15,6 +15,13 @@ struct Cache {
   int64_t length = 0;                 // slots filled
 };
 
+/// What a training pass keeps of a block for its backward pass: all of it; all but gate and up; its input alone; that in the host's memory. Blocks that
+/// are not fused know the first and the third, which stands for the others.
+enum class Recompute { none, gate_up, layer, offload };
+std::vector<std::string> recompute_names();
+/// By the names above.
+Recompute recompute_named(std::string_view name);
+
 class Transformer : public torch::nn::Module {
  public:
   /// [batch, time] -> [batch, time, dim], after the last norm. With a cache: appends this batch's keys and values and sees the earlier.
@@ -44,7 +51,12 @@ class Transformer : public torch::nn::Module {
   virtual bool tied_head() const { return false; }
   virtual at::Device device() const = 0;
   virtual at::ScalarType dtype() const = 0;
-  virtual void set_recompute(bool on) = 0;
+  virtual void set_recompute(Recompute mode) = 0;
+  void set_recompute(bool on) { set_recompute(on ? Recompute::layer : Recompute::none); }
+  /// Whether blocks may run as one node each (nn/fused_block.h), where they can: so on a GPU from the start.
+  virtual void set_fused(bool on) {}
+  /// How many of its layers a training step with this adapter runs so.
+  virtual int64_t fused_layers(const std::string& adapter) const { return 0; }
   /// "30 layers of 576 (feed-forward 1536), 9 heads, ...": for people.
   virtual std::string describe() const = 0;
 

@@ -20,4 +20,10 @@ Tensor activated(const Tensor& x, Activation activation);
 /// activated(gate) * up; silu's is ops/swiglu.h.
 Tensor gated(const Tensor& gate, const Tensor& up, Activation activation);
 
+// Outside autograd, for a fused block: gate_up is [rows, 2 * width], gate first; matrices may lie in wider ones. silu and gelu_tanh.
+bool gates_a_fused_block(Activation activation);
+void gated_into(const Tensor& gate_up, Activation activation, const Tensor& out);
+/// d_gate_up from the gradient of the product, which is rebuilt where `product` is defined. d_gate_up may be gate_up, and product may be grad.
+void gated_backward_into(const Tensor& grad, const Tensor& gate_up, Activation activation, const Tensor& d_gate_up, const Tensor& product);
+
 }  // namespace graft

@@ -18,9 +18,19 @@ inline kernels::Real real_type(const at::Tensor& x) {
   }
 }
 
+/// The type in which a sum or a norm over 16-bit numbers is taken.
+inline at::ScalarType wide_type(const at::Tensor& x) { return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
+
 /// The GPU's current stream.
 inline void* current_stream(const at::Tensor& x) {
   return c10::impl::VirtualGuardImpl(x.device().type()).getStream(x.device()).native_handle();
+}
+
+/// [rows, columns] with unit column stride, or undefined: as kernels take it.
+inline kernels::Matrix matrix_of(const at::Tensor& x) {
+  if (!x.defined()) return {};
+  check(x.dim() == 2 && (x.stride(1) == 1 || x.size(1) == 1), "kernels take rows with unit column stride");
+  return {const_cast<void*>(x.const_data_ptr()), x.stride(0)};
 }
 
 /// Whether the CPU kernels take this tensor (float64 and other devices go the plain way).

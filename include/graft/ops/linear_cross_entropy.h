@@ -15,7 +15,7 @@ struct FrozenHead {
 };
 
 /// sum over rows of -log softmax(hidden W^T)[target] * scale, a scalar fp32 (fp64 for fp64); differentiable in `hidden`.
-/// hidden: [rows, dim], targets: int64 [rows], all of them real.
+/// hidden: [rows, dim], targets: int64 [rows]; a negative one's row counts nothing.
 Tensor linear_cross_entropy(const Tensor& hidden, const FrozenHead& head, const Tensor& targets, double scale);
 
 /// Any differentiable head (one with an adapter): logits of rows of `hidden`, the first of which is its row `begin`.

@@ -44,4 +44,8 @@ Rotation rotation_at(const Tensor& positions, const Tensor& frequencies, double 
 Tensor rotate(const Tensor& x, const Rotation& rotation);
 Tensor rotate_text(const Tensor& x, const Rotation& rotation);
 
+/// Outside autograd, for a fused block: heads of q, k and v, matrices [tokens, heads * head_dim] that may lie in wider ones, side by side into `out` (which
+/// may be where they are). `bias`, if defined, is added first: [columns of out]. q's and k's heads turn; `inverse`: back.
+void rotate_into(const Tensor& q, const Tensor& k, const Tensor& v, int64_t head_dim, const Tensor& bias, const Rotation& rotation, bool inverse, const Tensor& out);
+
 }  // namespace graft

@@ -15,6 +15,7 @@ class DoraAdapter : public LoraAdapter {
   std::optional<Tensor> forward_parts(const Tensor&, const std::vector<Adapter*>&, const Frozen&, const Batch&) override { return std::nullopt; }
   std::optional<WeightAndBias> merged(const WeightAndBias& base) const override;
   std::optional<LowRank> low_rank() const override { return std::nullopt; }
+  std::optional<LowRank> trained_factors() const override { return std::nullopt; }
   /// ||W + s B A|| of each row: fp64 [out].
   Tensor norm() const;
   Tensor magnitude() const { return magnitude_; }

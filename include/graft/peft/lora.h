@@ -53,6 +53,7 @@ class LoraAdapter : public Adapter {
   std::optional<Tensor> forward_parts(const Tensor& x, const std::vector<Adapter*>& adapters, const Frozen& base, const Batch& batch) override;
   std::optional<WeightAndBias> merged(const WeightAndBias& base) const override;
   std::optional<LowRank> low_rank() const override { return LowRank{a_, b_, scale_}; }
+  std::optional<LowRank> trained_factors() const override { return LowRank{a_, b_, scale_, dropout_, site_hash_}; }
   Tensor delta() const;   // s * B A, fp32 [out, in]
   void set(const Tensor& a, const Tensor& b);
 

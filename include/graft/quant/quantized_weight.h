@@ -15,6 +15,9 @@ class QuantizedWeight : public Weight {
   at::ScalarType dtype() const override { return dtype_; }
   at::Device device() const override { return value_.device(); }
   Tensor dense(at::ScalarType dtype) const override;
+  void dense_into(const Tensor& rows) const override;
+  bool keeps_dense() const override { return kept_.defined(); }
+  void settle(const Tensor& rows) override { kept_ = Tensor(rows).copy_(kept_); }
   Tensor rows(const Tensor& ids) const override;
   Tensor matmul(const Tensor& x) const override;
   const QuantizedTensor& value() const { return value_; }

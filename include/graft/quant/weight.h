@@ -15,6 +15,11 @@ class Weight : public torch::nn::Module {
   virtual int64_t in_features() const = 0;
   virtual at::ScalarType dtype() const = 0;                    // the type it computes in
   virtual Tensor dense(at::ScalarType dtype) const = 0;        // the meaning, and the oracle: [out, in]
+  /// The same into rows [out, in] that may lie in wider ones.
+  virtual void dense_into(const Tensor& rows) const { rows.copy_(dense(rows.scalar_type())); }
+  /// Whether it lies there dense; then it can be moved into such rows, of its type and device, to stay there.
+  virtual bool keeps_dense() const { return false; }
+  virtual void settle(const Tensor& rows) {}
   virtual Tensor rows(const Tensor& ids) const;                // [..] -> [.., in]: embeddings, tied heads
   virtual Tensor matmul(const Tensor& x) const;                // x W^T: [.., in] -> [.., out]
   virtual Tensor matmul_grad(const Tensor& g) const;           // g W: [.., out] -> [.., in]
@@ -30,6 +35,8 @@ class DenseWeight : public Weight {
   at::ScalarType dtype() const override { return value_.scalar_type(); }
   at::Device device() const override { return value_.device(); }
   Tensor dense(at::ScalarType dtype) const override { return value_.to(dtype); }
+  bool keeps_dense() const override { return true; }
+  void settle(const Tensor& rows) override;
 
  private:
   Tensor value_;

@@ -22,6 +22,7 @@ struct TrainOptions {
   double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_epsilon = 1e-8;
   std::string dtype = "auto";
   std::string recompute = "none";
+  std::string graphs = "auto";
   bool share_rows = false;
   uint64_t seed = 42;
   int64_t max_skipped_steps = 10;
@@ -42,7 +43,9 @@ struct TrainOptions {
     v("adam_beta2", adam_beta2, "AdamW's decay of the average square", Between(0, 0.9999999));
     v("adam_epsilon", adam_epsilon, "AdamW's term for small gradients", MoreThan(0));
     v("dtype", dtype, "what the frozen base computes in; adapters train in fp32", Choices{"auto", "bf16", "fp16", "fp32"});
-    v("recompute", recompute, "keep all activations, or each layer's input alone and compute the rest again", Choices{"none", "layer"});
+    v("recompute", recompute, "keep all activations; all but the feed-forward's widest; each layer's input alone; or that in the host's memory: the rest is computed again",
+      Choices{"none", "gate_up", "layer", "offload"});
+    v("graphs", graphs, "passes as CUDA graphs, where launches would dominate: small models, short rows", Choices{"auto", "off"});
     v("share_rows", share_rows, "of several adapters: one pass over the base takes the micro-batches of all; faster where they are small, equal but for rounding");
     v("seed", seed, "of the adapter's first values, the order of samples and dropout");
     v("max_skipped_steps", max_skipped_steps, "stop after so many non-finite steps in a row", AtLeast(1));

@@ -19,6 +19,7 @@
 #include "graft/train/observer.h"
 #include "graft/train/options.h"
 #include "graft/train/schedule.h"
+#include "graft/train/step_graphs.h"
 
 namespace graft {
 
@@ -57,8 +58,10 @@ class Trainer {
   bool done() const { return state_.step >= total_ || stopped_early_; }
   /// The next step's batches; the adapter's gradients are zeroed.
   Share next_share();
+  /// Adds that share's gradients; returns its loss.
+  Tensor backward(const Share& share);
   /// The step itself, with the gradients of that share and its loss; then what is due: evaluation, checkpoint.
-  void take_step(const Share& share, double loss, Observer& observer);
+  void take_step(const Share& share, const Tensor& loss, Observer& observer);
   /// Writes a checkpoint of this step, if there is none, and waits until it is on the disk.
   void save_now(Observer& observer);
   /// The same on the way out of a failure, which what fails here must not hide: a warning.
@@ -71,7 +74,7 @@ class Trainer {
   const Schedule& schedule() const { return schedule_; }
 
  private:
-  StepReport optimize(const Share& share, double loss);
+  StepReport optimize(const Share& share, const Tensor& loss);
   bool evaluate(Observer& observer);   // false: stop early
   bool checkpoint_is_due() const;
   void begin_save(Observer& observer);
@@ -82,6 +85,7 @@ class Trainer {
   TrainerSetup setup_;
   Batches batches_;
   AdamW optimizer_;
+  std::unique_ptr<StepGraphs> graphs_;          // null: passes are launched one operation at a time
   Schedule schedule_;
   TrainState state_;
   int64_t total_ = 0;

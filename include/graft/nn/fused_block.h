@@ -1,0 +1,63 @@
+#pragma once
+// A decoder's block as one node: attention and feed-forward written out forward and backward, where each seat is empty or holds a low-rank update.
+// Its meaning is DecoderLayer's; it agrees with it but for rounding. Goals: few launches and few passes over the residual stream; between the passes
+// it keeps the residuals, q, k, v, the attention's output, gate and up, and rebuilds norms and the gated product; no gradient for anything frozen.
+// Non-goals: a cache, prefixes, mixed batches, other adapters (all those go the plain way).
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "graft/nn/folded_linears.h"
+#include "graft/nn/norm.h"
+#include "graft/ops/activation.h"
+#include "graft/nn/transformer.h"
+#include "graft/ops/attention.h"
+#include "graft/ops/host_store.h"
+
+namespace graft {
+
+/// What it is made of: the layers of a pre-norm block with a gated feed-forward, its rotary positions turning whole heads.
+struct BlockParts {
+  RmsNorm *before_attention = nullptr, *before_mlp = nullptr;
+  std::vector<Linear*> qkv, attention_output, gate_up, mlp_output;
+  std::vector<Site*> sites;   // all of the block's
+  int64_t heads = 0, kv_heads = 0, head_dim = 0;
+  ScoreRule scores;
+  Activation activation = Activation::silu;
+};
+
+/// What the blocks of a model hand to each other: the gradient for the block below, whose room beside it is known; and inputs in the host's memory.
+struct BetweenBlocks {
+  Tensor gradient;
+  HostStore inputs;
+};
+
+class FusedBlock {
+ public:
+  FusedBlock(const BlockParts& parts, std::shared_ptr<BetweenBlocks> between);
+  /// Whether it can take a pass: no cache, parts or prefix, and seats as above.
+  bool takes(const Batch& batch) const;
+  /// x: [batch, time, dim]; batch: as its layer is told (rotation, mask).
+  Tensor forward(const Tensor& x, const Batch& batch, Recompute recompute) const;
+
+  struct Tape;
+
+ private:
+  friend class BlockNode;
+  std::vector<Tensor> parameters(const std::string& adapter) const;
+  Tape run(const Tensor& x, const Batch& batch) const;
+  Tensor attend(const Tensor& x, Tape& tape) const;
+  void feed(const Tensor& x, const Tensor& attended, Tape& tape) const;
+  void make_gate_up(const Tensor& input, Tape& tape) const;
+  void make_gate_up_again(Tape& tape) const;
+  /// The gradient of x; undefined if it is not wanted.
+  Tensor back(Tape& tape, const Tensor& grad, bool wants_x) const;
+  Tensor back_to_middle(Tape& tape, const Tensor& grad) const;
+  Tensor with_room(const Tensor& grad, const Folded& folded) const;
+
+  BlockParts parts_;
+  FoldedLinears qkv_, attention_output_, gate_up_, mlp_output_;
+  std::shared_ptr<BetweenBlocks> between_;
+};
+
+}  // namespace graft

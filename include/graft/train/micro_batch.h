@@ -1,0 +1,29 @@
+#pragma once
+// A micro-batch where the model computes, and the pass that adds its gradients: without a wait for the device, so that it can be captured.
+#include <string>
+
+#include "graft/data/batches.h"
+#include "graft/nn/transformer.h"
+#include "graft/train/loss.h"
+
+namespace graft {
+
+struct MicroBatch {
+  Batch batch;
+  Tensor targets;    // int64 [batch * time]
+  Tensor labelled;   // int64: the tokens with a target, in the flattened batch (again the first, without one, up to the number asked for); undefined: all
+  Tensor values;     // a regression's, fp32 [batch * time]
+};
+
+/// host: with room for the adapter's virtual tokens. labelled: at least so many entries, 0: as many as there are.
+MicroBatch place(const HostBatch& host, const Transformer& model, const std::string& adapter, const StepContext& context, int64_t labelled = 0);
+/// The same values into tensors of the same shapes, without waiting for the device.
+void place_into(MicroBatch& placed, const HostBatch& host);
+
+/// The loss of `hidden`, the states of the batch, summed over its targets: a scalar.
+Tensor loss_sum(Transformer& model, const Tensor& hidden, const MicroBatch& placed);
+
+/// Adds the gradients of weight * loss_sum to the adapter's parameters, and share * loss_sum to `total`. weight, share, total: fp64 scalars on the device.
+void add_gradients(Transformer& model, const MicroBatch& placed, const Tensor& weight, const Tensor& share, Tensor& total);
+
+}  // namespace graft

@@ -1,0 +1,76 @@
+// A block a row of logits: the largest and the sum in one pass, the gradient over the logits in the next.
+#include "vectors.cuh"
+
+namespace graft::kernels {
+namespace {
+
+constexpr int threads = 512;
+
+/// A running softmax: the largest logit and the sum of exp(logit - largest).
+struct Softmax {
+  float largest, sum;
+};
+__device__ Softmax joined(Softmax a, Softmax b) {
+  const float largest = fmaxf(a.largest, b.largest);
+  return {largest, (a.sum == 0 ? 0 : a.sum * __expf(a.largest - largest)) + (b.sum == 0 ? 0 : b.sum * __expf(b.largest - largest))};
+}
+
+__device__ Softmax of_block(Softmax mine) {
+  __shared__ Softmax parts[threads / 32];
+  for (int offset = 16; offset > 0; offset /= 2)
+    mine = joined(mine, {__shfl_xor_sync(0xffffffffu, mine.largest, offset), __shfl_xor_sync(0xffffffffu, mine.sum, offset)});
+  if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = mine;
+  __syncthreads();
+  mine = parts[0];
+  for (int i = 1; i < threads / 32; ++i) mine = joined(mine, parts[i]);
+  return mine;
+}
+
+template <class T, int N>
+__global__ void cross_entropy_kernel(RowsOf<T> logits, int64_t columns, const int64_t* targets, float* losses) {
+  const int64_t row = blockIdx.x, target = targets[row];
+  T* mine = logits.row(row);
+  if (target < 0) {
+    const float zeros[N] = {};
+    for (int64_t c = threadIdx.x * N; c < columns; c += threads * N) put_all(mine + c, zeros);
+    if (threadIdx.x == 0) losses[row] = 0;
+    return;
+  }
+  Softmax own{-INFINITY, 0};
+  for (int64_t c = threadIdx.x * N; c < columns; c += threads * N) {
+    float x[N];
+    load_all(mine + c, x);
+    float largest = own.largest;
+#pragma unroll
+    for (int i = 0; i < N; ++i) largest = fmaxf(largest, x[i]);
+    float sum = own.sum == 0 ? 0 : own.sum * __expf(own.largest - largest);
+#pragma unroll
+    for (int i = 0; i < N; ++i) sum += __expf(x[i] - largest);
+    own = {largest, sum};
+  }
+  const float at_target = load(mine[target]);
+  const Softmax all = of_block(own);   // its barrier: every thread has read the target's logit
+  const float inverse = 1.0f / all.sum;
+  for (int64_t c = threadIdx.x * N; c < columns; c += threads * N) {
+    float x[N];
+    load_all(mine + c, x);
+#pragma unroll
+    for (int i = 0; i < N; ++i) x[i] = __expf(x[i] - all.largest) * inverse - (c + i == target ? 1.0f : 0.0f);
+    put_all(mine + c, x);
+  }
+  if (threadIdx.x == 0) losses[row] = all.largest + logf(all.sum) - at_target;
+}
+
+}  // namespace
+
+void cross_entropy_cuda(void* logits, Real type, int64_t rows, int64_t columns, const int64_t* targets, float* losses, void* stream) {
+  if (rows == 0) return;
+  const Matrix all{logits, columns};
+  with_vectors(type, columns, {all}, [&](auto* t, auto width) {
+    using T = std::remove_pointer_t<decltype(t)>;
+    cross_entropy_kernel<T, width.value><<<static_cast<unsigned>(rows), threads, 0, static_cast<cudaStream_t>(stream)>>>(rows_of<T>(all), columns, targets, losses);
+  });
+  launched("cross-entropy kernel");
+}
+
+}  // namespace graft::kernels

@@ -1,0 +1,151 @@
+// RMSNorm of a decoder block: some warps a row, the row read twice (the second time from the first cache).
+#include "vectors.cuh"
+
+namespace graft::kernels {
+namespace {
+
+constexpr int block_warps = 8;
+
+/// The sum over a row's warps, in one order.
+__device__ float sum_of_row(float x, int warps) {
+  __shared__ float sums[block_warps];
+  x = sum_of_lanes(x, 32);
+  if (warps == 1) return x;
+  const int warp = threadIdx.x / 32;
+  if (threadIdx.x % 32 == 0) sums[warp] = x;
+  __syncthreads();
+  float total = 0;
+  for (int i = warp / warps * warps; i < (warp / warps + 1) * warps; ++i) total += sums[i];
+  return total;
+}
+
+/// Warps that a row gets: enough that a lane has some four accesses.
+int warps_for(int64_t columns, int width) {
+  int warps = 1;
+  while (warps < block_warps && columns / width > int64_t{128} * warps) warps *= 2;
+  return warps;
+}
+
+template <class T, class G, int N>
+__global__ void norm_kernel(RowsOf<const T> x, RowsOf<const T> added, const G* gain, RowsOf<T> sum, RowsOf<T> copy, RowsOf<T> y, float* rstd, int64_t rows, int64_t columns,
+                            float eps, int warps) {
+  const int lanes = 32 * warps, lane = threadIdx.x % lanes;
+  const int64_t row = blockIdx.x * int64_t{block_warps / warps} + threadIdx.x / lanes;
+  const bool mine = row < rows;
+  float square = 0;
+  if (mine)
+    for (int64_t c = lane * N; c < columns; c += lanes * N) {
+      float v[N], more[N];
+      load_all(x.row(row) + c, v);
+      if (added) {
+        load_all(added.row(row) + c, more);
+#pragma unroll
+        for (int i = 0; i < N; ++i) {
+          T rounded;
+          put(&rounded, v[i] + more[i]);
+          v[i] = load(rounded);
+        }
+        put_all(sum.row(row) + c, v);
+        if (copy) put_all(copy.row(row) + c, v);
+      }
+#pragma unroll
+      for (int i = 0; i < N; ++i) square += v[i] * v[i];
+    }
+  const float scale = rsqrtf(sum_of_row(square, warps) / static_cast<float>(columns) + eps);
+  if (!mine) return;
+  if (lane == 0) rstd[row] = scale;
+  const T* from = added ? sum.row(row) : x.row(row);
+  for (int64_t c = lane * N; c < columns; c += lanes * N) {
+    float v[N], g[N];
+    load_all(from + c, v);
+    load_all(gain + c, g);
+#pragma unroll
+    for (int i = 0; i < N; ++i) v[i] *= scale * g[i];
+    put_all(y.row(row) + c, v);
+  }
+}
+
+template <class T, class G, int N>
+__global__ void norm_backward_kernel(RowsOf<const T> grad, RowsOf<const T> x, const G* gain, const float* rstd, RowsOf<const T> passed, RowsOf<T> dx, RowsOf<T> y, int64_t rows,
+                                     int64_t columns, int warps) {
+  const int lanes = 32 * warps, lane = threadIdx.x % lanes;
+  const int64_t row = blockIdx.x * int64_t{block_warps / warps} + threadIdx.x / lanes;
+  const bool mine = row < rows;
+  float dot = 0;
+  if (mine)
+    for (int64_t c = lane * N; c < columns; c += lanes * N) {
+      float v[N], d[N], g[N];
+      load_all(x.row(row) + c, v);
+      load_all(grad.row(row) + c, d);
+      load_all(gain + c, g);
+#pragma unroll
+      for (int i = 0; i < N; ++i) dot += d[i] * g[i] * v[i];
+    }
+  dot = sum_of_row(dot, warps);
+  if (!mine) return;
+  const float scale = rstd[row], pull = dot / static_cast<float>(columns) * scale * scale;
+  for (int64_t c = lane * N; c < columns; c += lanes * N) {
+    float v[N], d[N], g[N], more[N] = {};
+    load_all(x.row(row) + c, v);
+    load_all(grad.row(row) + c, d);
+    load_all(gain + c, g);
+    if (passed) load_all(passed.row(row) + c, more);
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+      more[i] += scale * (d[i] * g[i] - v[i] * pull);
+      v[i] *= scale * g[i];
+    }
+    put_all(dx.row(row) + c, more);
+    if (y) put_all(y.row(row) + c, v);
+  }
+}
+
+/// f with the element type, the gain's and the width of an access.
+template <class F>
+void with_gain(Real type, Gain gain, int64_t columns, std::initializer_list<Matrix> all, F&& f) {
+  with_vectors(type, columns, all, [&](auto* t, auto width) {
+    using T = std::remove_pointer_t<decltype(t)>;
+    if (gain.type == type) f(t, static_cast<const T*>(gain.data), width);
+    else f(t, static_cast<const float*>(gain.data), width);
+  });
+}
+
+template <class F>
+void launch_rows(int64_t rows, int64_t columns, int width, F&& f) {
+  const int warps = warps_for(columns, width), in_block = block_warps / warps;
+  f(static_cast<unsigned>((rows + in_block - 1) / in_block), 32 * block_warps, warps);
+}
+
+}  // namespace
+
+void rms_norm_cuda(Matrix x, Matrix added, Gain gain, Matrix sum, Matrix copy, Matrix y, float* rstd, Real type, int64_t rows, int64_t columns, float eps,
+                   void* stream) {
+  if (rows == 0) return;
+  const Matrix gains{const_cast<void*>(gain.data), 0};
+  with_gain(type, gain, columns, {x, added, sum, copy, y, gains}, [&](auto* t, auto* g, auto width) {
+    using T = std::remove_pointer_t<decltype(t)>;
+    using G = std::remove_cv_t<std::remove_pointer_t<decltype(g)>>;
+    launch_rows(rows, columns, width, [&](unsigned blocks, int threads, int warps) {
+      norm_kernel<T, G, width.value><<<blocks, threads, 0, static_cast<cudaStream_t>(stream)>>>(rows_of<const T>(x), rows_of<const T>(added), g, rows_of<T>(sum),
+                                                                                         rows_of<T>(copy), rows_of<T>(y), rstd, rows, columns, eps, warps);
+    });
+  });
+  launched("norm kernel");
+}
+
+void rms_norm_backward_cuda(Matrix grad, Matrix x, Gain gain, const float* rstd, Matrix passed, Matrix dx, Matrix y, Real type, int64_t rows, int64_t columns,
+                            void* stream) {
+  if (rows == 0) return;
+  const Matrix gains{const_cast<void*>(gain.data), 0};
+  with_gain(type, gain, columns, {grad, x, passed, dx, y, gains}, [&](auto* t, auto* g, auto width) {
+    using T = std::remove_pointer_t<decltype(t)>;
+    using G = std::remove_cv_t<std::remove_pointer_t<decltype(g)>>;
+    launch_rows(rows, columns, width, [&](unsigned blocks, int threads, int warps) {
+      norm_backward_kernel<T, G, width.value><<<blocks, threads, 0, static_cast<cudaStream_t>(stream)>>>(
+          rows_of<const T>(grad), rows_of<const T>(x), g, rstd, rows_of<const T>(passed), rows_of<T>(dx), rows_of<T>(y), rows, columns, warps);
+    });
+  });
+  launched("norm backward kernel");
+}
+
+}  // namespace graft::kernels

@@ -1,0 +1,140 @@
+// Sums over tokens: narrow^T wide, a matrix of 64 rows and many columns, for several pairs in one launch. Tensor cores (mma.sync), rows brought in by
+// cp.async three stages deep; tokens are cut into some parts, whose sums lie apart until unfold_gradients adds them up in one order.
+#include "vectors.cuh"
+
+namespace graft::kernels {
+namespace {
+
+constexpr int narrow_columns = narrow_width, tile = 128, stage_rows = 32, stages = 3, threads = 128;
+constexpr int narrow_pitch = narrow_columns + 8, wide_pitch = tile + 8;   // no two rows of eight in one bank
+constexpr int stage_size = stage_rows * (narrow_pitch + wide_pitch);
+
+struct Jobs {
+  TokenSum at[token_sum_limit];
+  int first_tile[token_sum_limit + 1];
+  int count;
+};
+
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+__device__ void copy_async(void* to, const void* from, bool there) {
+  const auto address = static_cast<unsigned>(__cvta_generic_to_shared(to));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from), "r"(there ? 16 : 0));
+}
+__device__ void commit_copies() { asm volatile("cp.async.commit_group;"); }
+template <int pending>
+__device__ void await_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(pending));
+}
+/// Four 8x8 matrices, each transposed.
+__device__ void load_matrices(unsigned (&r)[4], const void* from) {
+  const auto address = static_cast<unsigned>(__cvta_generic_to_shared(from));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address));
+}
+__device__ void multiply(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, __nv_bfloat16) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+__device__ void multiply(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, __half) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+/// Rows [begin, begin + stage_rows) of both, zeros past the end.
+template <class T>
+__device__ void fetch(T* stage, const TokenSum& job, int64_t begin, int64_t end, int64_t column) {
+  for (int i = threadIdx.x; i < stage_rows * narrow_columns / 8; i += threads) {
+    const int row = i / (narrow_columns / 8), c = i % (narrow_columns / 8) * 8;
+    const bool there = begin + row < end;
+    copy_async(stage + row * narrow_pitch + c, static_cast<const T*>(job.narrow.data) + (there ? begin + row : 0) * job.narrow.stride + c, there);
+  }
+  T* wide = stage + stage_rows * narrow_pitch;
+  for (int i = threadIdx.x; i < stage_rows * tile / 8; i += threads) {
+    const int row = i / (tile / 8), c = i % (tile / 8) * 8;
+    const bool there = begin + row < end && column + c < job.columns;
+    copy_async(wide + row * wide_pitch + c, static_cast<const T*>(job.wide.data) + (there ? (begin + row) * job.wide.stride + column + c : 0), there);
+  }
+}
+
+template <class T>
+__global__ void __launch_bounds__(threads) sums_kernel(Jobs jobs, float* sums, int64_t tokens, int64_t rows_a_part, int64_t total_columns) {
+  __shared__ __align__(16) T shared[stages * stage_size];
+  int which = 0;
+  while (static_cast<int>(blockIdx.x) >= jobs.first_tile[which + 1]) ++which;
+  const TokenSum& job = jobs.at[which];
+  const int64_t column = int64_t{blockIdx.x - jobs.first_tile[which]} * tile;
+  const int64_t begin = blockIdx.y * rows_a_part, end = begin + rows_a_part < tokens ? begin + rows_a_part : tokens;
+  const int steps = end > begin ? static_cast<int>((end - begin + stage_rows - 1) / stage_rows) : 0;
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, matrix = lane / 8, line = lane % 8;
+  float c[4][4][4] = {};   // 16 rows, 8 columns, a lane's share
+
+  for (int s = 0; s < stages - 1; ++s) {
+    if (s < steps) fetch(shared + s * stage_size, job, begin + s * stage_rows, end, column);
+    commit_copies();
+  }
+  for (int s = 0; s < steps; ++s) {
+    await_copies<stages - 2>();
+    __syncthreads();
+    if (const int next = s + stages - 1; next < steps) fetch(shared + next % stages * stage_size, job, begin + next * stage_rows, end, column);
+    commit_copies();
+    const T* narrow = shared + s % stages * stage_size;
+    const T* wide = narrow + stage_rows * narrow_pitch;
+#pragma unroll
+    for (int k = 0; k < stage_rows; k += 16) {
+      unsigned a[4][4], b[2][4];
+#pragma unroll
+      for (int m = 0; m < 4; ++m) load_matrices(a[m], narrow + (k + matrix / 2 * 8 + line) * narrow_pitch + m * 16 + matrix % 2 * 8);
+#pragma unroll
+      for (int n = 0; n < 2; ++n) load_matrices(b[n], wide + (k + matrix % 2 * 8 + line) * wide_pitch + warp * 32 + n * 16 + matrix / 2 * 8);
+#pragma unroll
+      for (int m = 0; m < 4; ++m)
+#pragma unroll
+        for (int n = 0; n < 4; ++n) multiply(c[m][n], a[m], b[n / 2][n % 2 * 2], b[n / 2][n % 2 * 2 + 1], T{});
+    }
+  }
+#pragma unroll
+  for (int m = 0; m < 4; ++m)
+#pragma unroll
+    for (int n = 0; n < 4; ++n)
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int row = m * 16 + lane / 4 + i / 2 * 8;
+        const int64_t at = column + warp * 32 + n * 8 + lane % 4 * 2 + i % 2;
+        if (at < job.columns) sums[(int64_t{blockIdx.y} * narrow_columns + row) * total_columns + job.first_column + at] = c[m][n][i];
+      }
+}
+#else
+template <class T>
+__global__ void sums_kernel(Jobs, float*, int64_t, int64_t, int64_t) {}
+#endif
+
+template <class T>
+void launch(const Jobs& jobs, float* sums, int64_t tokens, int parts, int64_t total_columns, cudaStream_t stream) {
+  const int64_t rows_a_part = ((tokens + parts - 1) / parts + stage_rows - 1) / stage_rows * stage_rows;
+  const dim3 grid(static_cast<unsigned>(jobs.first_tile[jobs.count]), static_cast<unsigned>(parts));
+  sums_kernel<T><<<grid, threads, 0, stream>>>(jobs, sums, tokens, rows_a_part, total_columns);
+}
+
+int tiles_of(int64_t columns) { return static_cast<int>((columns + tile - 1) / tile); }
+
+}  // namespace
+
+int token_sum_parts(int64_t tokens, int64_t total_columns) {
+  const int64_t wanted = 264 / tiles_of(total_columns) + 1, most = (tokens + 4 * stage_rows - 1) / (4 * stage_rows);   // two blocks a multiprocessor of the largest
+  return static_cast<int>(wanted < most ? wanted : most < 1 ? 1 : most);
+}
+
+void token_sums_cuda(const TokenSum* all, int count, float* sums, Real type, int64_t tokens, int parts, int64_t total_columns, void* stream) {
+  Jobs jobs{};
+  jobs.count = count;
+  for (int i = 0; i < count; ++i) {
+    jobs.at[i] = all[i];
+    jobs.first_tile[i + 1] = jobs.first_tile[i] + tiles_of(all[i].columns);
+  }
+  for (int i = count; i < token_sum_limit; ++i) jobs.first_tile[i + 1] = jobs.first_tile[count];
+  const auto s = static_cast<cudaStream_t>(stream);
+  if (type == Real::bf16) launch<__nv_bfloat16>(jobs, sums, tokens, parts, total_columns, s);
+  else launch<__half>(jobs, sums, tokens, parts, total_columns, s);
+  launched("token sums kernel");
+}
+
+}  // namespace graft::kernels

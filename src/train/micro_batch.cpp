@@ -1,0 +1,77 @@
+#include "graft/train/micro_batch.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
+
+#include "graft/ops/linear_cross_entropy.h"
+
+namespace graft {
+namespace {
+
+template <class T>
+Tensor on_host(const std::vector<T>& values) {
+  return at::from_blob(const_cast<T*>(values.data()), {static_cast<int64_t>(values.size())}, c10::CppTypeToScalarType<T>::value);
+}
+
+std::vector<int64_t> labelled_tokens(const HostBatch& host, int64_t at_least) {
+  std::vector<int64_t> labelled;
+  for (size_t i = 0; i < host.targets.size(); ++i)
+    if (host.targets[i] != -100) labelled.push_back(static_cast<int64_t>(i));
+  const auto without = std::ranges::find(host.targets, -100);
+  const auto filler = static_cast<int64_t>(without - host.targets.begin());
+  if (static_cast<int64_t>(labelled.size()) < at_least) labelled.resize(static_cast<size_t>(at_least), filler);
+  return labelled;
+}
+
+/// sum of (prediction - value)^2 over the picked states of a regression.
+Tensor squared_error(Transformer& model, const Tensor& rows, const Batch& picked, const Tensor& values) {
+  const Tensor prediction = model.predict(rows, picked).squeeze(-1);
+  const at::ScalarType wide = prediction.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  return (prediction.to(wide) - values.to(wide)).square().sum();
+}
+
+}  // namespace
+
+MicroBatch place(const HostBatch& host, const Transformer& model, const std::string& adapter, const StepContext& context, int64_t labelled) {
+  MicroBatch placed{to_batch(host, model.device())};
+  placed.batch.adapter = adapter, placed.batch.training = true, placed.batch.seed = context.seed, placed.batch.step = context.step;
+  placed.targets = on_host(host.targets).to(model.device(), /*non_blocking=*/false, /*copy=*/true);
+  const auto tokens = labelled_tokens(host, labelled);   // on the host: asking the device would wait for it
+  if (tokens.size() < host.targets.size() || labelled > 0) placed.labelled = on_host(tokens).to(model.device(), false, /*copy=*/true);
+  if (!host.values.empty()) placed.values = on_host(host.values).to(model.device(), false, /*copy=*/true);
+  return placed;
+}
+
+void place_into(MicroBatch& placed, const HostBatch& host) {
+  const auto into = [](Tensor& tensor, const std::vector<int64_t>& values) {
+    if (tensor.defined()) tensor.flatten().copy_(on_host(values));
+  };
+  into(placed.batch.ids, host.ids), into(placed.batch.positions, host.positions), into(placed.batch.segments, host.segments);
+  into(placed.batch.types, host.types), into(placed.targets, host.targets);
+  if (placed.labelled.defined()) into(placed.labelled, labelled_tokens(host, placed.labelled.size(0)));
+  if (placed.values.defined()) placed.values.copy_(on_host(host.values));
+}
+
+Tensor loss_sum(Transformer& model, const Tensor& hidden, const MicroBatch& placed) {
+  const auto pick = [&](const Tensor& of_tokens) { return placed.labelled.defined() ? of_tokens.index_select(0, placed.labelled) : of_tokens; };
+  const Tensor rows = pick(hidden.flatten(0, 1)), labels = pick(placed.targets);
+  const Batch& batch = placed.batch;
+  const auto picked = [&](int64_t begin, int64_t count) {
+    const Tensor tokens = placed.labelled.defined() ? placed.labelled : at::arange(batch.ids.numel(), batch.ids.options());
+    return tokens_of(batch, tokens.narrow(0, begin, count));
+  };
+  if (model.task().kind == TaskKind::regression) return squared_error(model, rows, picked(0, rows.size(0)), pick(placed.values));
+  if (const Weight* head = model.frozen_head(batch.adapter)) return linear_cross_entropy(rows, frozen_head(*head), labels, 1);
+  const auto head = [&model, picked](const Tensor& h, int64_t begin) { return model.predict(h, picked(begin, h.size(0))); };
+  return chunked_cross_entropy(rows, head, labels, 1);
+}
+
+void add_gradients(Transformer& model, const MicroBatch& placed, const Tensor& weight, const Tensor& share, Tensor& total) {
+  const Tensor sum = loss_sum(model, model.hidden(placed.batch), placed);
+  torch::autograd::backward({sum}, {weight.to(sum.scalar_type())});
+  total.add_(sum.detach().to(total.scalar_type()).mul_(share));
+}
+
+}  // namespace graft

@@ -1,0 +1,155 @@
+// The fused block against the plain path, for every family of decoders, every storage format, whatever stands at the seats, and recompute.
+#include <gtest/gtest.h>
+
+#include "cases.h"
+
+namespace graft::testing {
+namespace {
+
+/// A step's gradients by name, and the hidden states as "hidden".
+TensorMap step(Transformer& model, const HostBatch& host, bool fused, Recompute recompute = Recompute::none) {
+  model.set_fused(fused), model.set_recompute(recompute);
+  clear_gradients(model, "a");
+  Batch batch = batch_for(model, "a", host);
+  batch.training = true, batch.seed = 3, batch.step = 2;
+  TensorMap all;
+  {
+    at::NoGradGuard no_grad;
+    all["hidden"] = model.hidden(batch);
+  }
+  all["loss"] = at::scalar_tensor(backward(model, "a", {host}, {.seed = 3, .step = 2}).item<double>(), at::kDouble);
+  for (const auto& [name, tensor] : parameters(model, "a"))
+    if (tensor.grad().defined()) all[name] = tensor.grad().clone();
+  return all;
+}
+
+double relative(const Tensor& value, const Tensor& reference) {
+  const Tensor r = reference.cpu().to(at::kDouble);
+  return ((value.cpu().to(at::kDouble) - r).norm() / (r.norm() + 1e-30)).item<double>();
+}
+
+void expect_near(const TensorMap& got, const TensorMap& expected, double bound) {
+  ASSERT_EQ(got.size(), expected.size());
+  for (const auto& [name, tensor] : expected) EXPECT_LT(relative(got.at(name), tensor), bound) << name;
+}
+
+class Fused : public Contract {
+ protected:
+  std::shared_ptr<Transformer> fusable() const {
+    const auto m = grafted();
+    m->set_fused(true);
+    return m;
+  }
+};
+
+TEST_P(Fused, EqualsThePlainPath) {
+  const auto m = fusable();
+  for (const auto recompute : {Recompute::none, Recompute::layer}) {
+    const HostBatch host = host_batch();
+    const TensorMap fused = step(*m, host, true, recompute);
+    expect_near(fused, step(*m, host, false, recompute), 1e-5);
+  }
+}
+
+TEST_P(Fused, RecomputeChangesNothing) {
+  const auto m = fusable();
+  const TensorMap kept = step(*m, host_batch(), true);
+  for (const auto mode : {Recompute::gate_up, Recompute::layer, Recompute::offload}) {
+    const TensorMap again = step(*m, host_batch(), true, mode);
+    for (const auto& [name, tensor] : kept) EXPECT_TRUE(tensor.equal(again.at(name))) << name << " " << static_cast<int>(mode);
+  }
+}
+
+TEST_P(Fused, GradientsOfTwoMicroBatchesAdd) {
+  const auto m = fusable();
+  m->set_fused(true);
+  const auto grads = [&](const std::vector<HostBatch>& hosts) {
+    clear_gradients(*m, "a");
+    backward(*m, "a", hosts, {});
+    TensorMap all;
+    for (const auto& [name, tensor] : parameters(*m, "a"))
+      if (tensor.grad().defined()) all[name] = tensor.grad().clone();
+    return all;
+  };
+  const TensorMap both = grads({host_batch(1), host_batch(2)}), one = grads({host_batch(1)}), other = grads({host_batch(2)});
+  for (const auto& [name, tensor] : both) EXPECT_LT(relative(tensor, (one.at(name) + other.at(name)) / 2), 1e-5) << name;
+}
+
+std::vector<Case> fused_cases() {
+  std::vector<Case> chosen;
+  for (const Case& c : cases())
+    if (!is_encoder(c.family) && (c.method == "lora" || (c.format == "none" && (c.method == "prompt_tuning" || c.method == "dora" || c.method == "prefix_tuning"))))
+      chosen.push_back(c);
+  return chosen;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Fused, ::testing::ValuesIn(fused_cases()),
+                         [](const auto& info) { return info.param.family + "_" + info.param.method + "_" + info.param.format; });
+
+std::shared_ptr<Transformer> lora_model(const std::string& family, const std::vector<std::string>& targets, at::ScalarType dtype = at::kFloat, double dropout = 0) {
+  const auto m = random_model(tiny_config(family), {test_device(), dtype, {}}, 5);
+  AdapterOptions options;
+  options.method = "lora";
+  options.select_options();
+  options.target_modules = targets.front() == "all-linear" ? NamesOrPattern(targets.front()) : NamesOrPattern(targets);
+  std::get<LoraOptions>(options.options).dropout = dropout;
+  graft_adapter(*m, "a", options, 1);
+  randomize(*m, "a");
+  m->set_fused(true);
+  return m;
+}
+
+TEST(FusedBlock, TakesSomeSeatsAndNotOthers) {
+  for (const std::vector<std::string>& targets : {std::vector<std::string>{"q_proj", "v_proj"}, {"down_proj"}, {"k_proj", "o_proj", "up_proj"}}) {
+    const auto m = lora_model("llama", targets);
+    EXPECT_EQ(m->fused_layers("a"), 2);
+    const TensorMap fused = step(*m, host_batch(), true);
+    expect_near(fused, step(*m, host_batch(), false), 1e-5);
+  }
+}
+
+TEST(FusedBlock, DropsWhatThePlainPathDrops) {
+  const auto m = lora_model("llama", {"all-linear"}, at::kFloat, 0.4);
+  EXPECT_EQ(m->fused_layers("a"), 2);
+  const TensorMap fused = step(*m, host_batch(), true), again = step(*m, host_batch(), true, Recompute::layer);
+  expect_near(fused, step(*m, host_batch(), false), 1e-5);
+  for (const auto& [name, tensor] : fused) EXPECT_TRUE(tensor.equal(again.at(name))) << name;
+  const TensorMap without = step(*lora_model("llama", {"all-linear"}), host_batch(), true);
+  EXPECT_GT(relative(fused.at("hidden"), without.at("hidden")), 1e-3);
+}
+
+TEST(FusedBlock, FamiliesThatItTakes) {
+  for (const std::string family : {"llama", "mistral", "qwen2", "gemma", "smollm3"}) EXPECT_EQ(lora_model(family, {"q_proj"})->fused_layers("a"), 2) << family;
+  EXPECT_EQ(lora_model("gpt2", {"c_attn"})->fused_layers("a"), 0);   // no gate
+}
+
+TEST(FusedBlock, WeightsThatMovedAreWhatTheyWere) {
+  const auto plain = random_model(tiny_config("llama"), {test_device(), at::kFloat, {}}, 5), moved = lora_model("llama", {"q_proj"});
+  step(*moved, host_batch(), true);
+  for (const Site* site : plain->sites())
+    if (const Tensor value = site->values().weight; value.defined()) EXPECT_TRUE(value.equal(moved->find_site(site->path())->values().weight)) << site->path();
+}
+
+/// Sixteen bits: the fused path's error against float64 is no larger than the plain path's (a tenth is chance).
+TEST(FusedBlock, InSixteenBitsItIsNoWorse) {
+  for (const std::string family : {"llama", "qwen2"}) {
+    const auto exact = lora_model(family, {"all-linear"}, at::kDouble);
+    const auto m = lora_model(family, {"all-linear"}, at::kBFloat16);
+    // The exact model has the rounded base.
+    {
+      at::NoGradGuard no_grad;
+      auto rounded = m->named_buffers();
+      for (auto& buffer : exact->named_buffers()) buffer.value().copy_(rounded[buffer.key()]);
+    }
+    const TensorMap reference = step(*exact, host_batch(), false), fused = step(*m, host_batch(), true), plain = step(*m, host_batch(), false);
+    double fused_error = 0, plain_error = 0;
+    for (const auto& [name, tensor] : reference) {
+      if (name == "loss") continue;
+      fused_error += relative(fused.at(name), tensor), plain_error += relative(plain.at(name), tensor);
+    }
+    EXPECT_LT(fused_error, 1.1 * plain_error) << family;
+  }
+}
+
+}  // namespace
+}  // namespace graft::testing

@@ -1,0 +1,175 @@
+// What a fused block is made of, against its text in float64: matrices that lie in wider ones, sizes that no access divides.
+#include <gtest/gtest.h>
+
+#include <torch/csrc/autograd/autograd.h>
+
+#include "graft/ops/activation.h"
+#include "graft/ops/attention_pass.h"
+#include "graft/ops/launch.h"
+#include "graft/ops/linear_cross_entropy.h"
+#include "graft/ops/norm.h"
+#include "graft/ops/rope.h"
+#include "support/models.h"
+
+namespace graft::testing {
+namespace {
+
+double relative(const Tensor& value, const Tensor& reference) {
+  const Tensor r = reference.cpu().to(at::kDouble);
+  return ((value.cpu().to(at::kDouble) - r).norm() / r.norm()).item<double>();
+}
+
+double bound(at::ScalarType dtype) { return dtype == at::kFloat ? 2e-6 : dtype == at::kBFloat16 ? 4e-3 : 6e-4; }
+
+/// Random rows in a wider matrix full of NaN, in `dtype` on the device.
+Tensor rows_in_wider(int64_t rows, int64_t columns, int64_t room, at::ScalarType dtype, uint64_t seed) {
+  at::manual_seed(seed);
+  const Tensor wide = at::full({rows, columns + room}, std::nan(""), at::TensorOptions(dtype).device(test_device())), view = wide.narrow(1, 0, columns);
+  return Tensor(view).copy_(at::randn({rows, columns}));
+}
+Tensor exact(const Tensor& x) { return x.cpu().to(at::kDouble).contiguous(); }
+
+const std::vector<std::pair<int64_t, int64_t>> sizes{{5, 48}, {3, 576}, {2, 4096}, {7, 37}};   // (rows, columns); 37: element by element
+const std::vector<at::ScalarType> types{at::kFloat, at::kBFloat16, at::kHalf};
+
+TEST(BlockOps, Norm) {
+  for (const auto& [rows, columns] : sizes)
+    for (const auto dtype : types)
+      for (const bool adds : {false, true})
+        for (const int64_t room : {0, 64, 3}) {
+          const Tensor x = rows_in_wider(rows, columns, room, dtype, 1), added = rows_in_wider(rows, columns, 0, dtype, 2), weight = rows_in_wider(1, columns, 0, dtype, 3)[0];
+          const Tensor sum = rows_in_wider(rows, columns, room, dtype, 4), copy = rows_in_wider(rows, columns, 0, dtype, 4), y = rows_in_wider(rows, columns, room, dtype, 4);
+          const Tensor rstd = at::empty({rows}, weight.options().dtype(at::kFloat));
+          rms_norm_into(x, adds ? added : Tensor(), weight, 1e-5, adds ? sum : Tensor(), adds ? copy : Tensor(), y, rstd);
+          const Tensor input = adds ? sum : x;
+          if (adds) {
+            EXPECT_LT(relative(sum, exact(x) + exact(added)), bound(dtype));
+            EXPECT_TRUE(sum.equal(copy));
+          }
+          const Tensor expected = rms_norm_text(exact(input), exact(weight), 1e-5);
+          EXPECT_LT(relative(y, expected), bound(dtype)) << rows << " x " << columns << " " << dtype;
+
+          const Tensor grad = rows_in_wider(rows, columns, room, dtype, 5), passed = rows_in_wider(rows, columns, 0, dtype, 6), dx = rows_in_wider(rows, columns, room, dtype, 7);
+          const Tensor again = rows_in_wider(rows, columns, 0, dtype, 8);
+          rms_norm_backward_into(grad, input, weight, rstd, passed, dx, again);
+          const Tensor leaf = exact(input).requires_grad_(true);
+          const Tensor by_autograd = torch::autograd::grad({rms_norm_text(leaf, exact(weight), 1e-5)}, {leaf}, {exact(grad)})[0];
+          EXPECT_LT(relative(dx, by_autograd + exact(passed)), bound(dtype)) << rows << " x " << columns << " " << dtype;
+          EXPECT_TRUE(again.equal(y));
+        }
+}
+
+TEST(BlockOps, NormWithAWiderGain) {
+  const Tensor x = rows_in_wider(4, 256, 8, at::kBFloat16, 1), y = rows_in_wider(4, 256, 0, at::kBFloat16, 2), gain = rows_in_wider(1, 256, 0, at::kFloat, 3)[0] + 1;
+  const Tensor rstd = at::empty({4}, gain.options());
+  rms_norm_into(x, {}, gain, 1e-6, {}, {}, y, rstd);
+  EXPECT_LT(relative(y, rms_norm_text(exact(x), exact(gain), 1e-6)), bound(at::kBFloat16));
+}
+
+TEST(BlockOps, Rotation) {
+  for (const int64_t dim : {64, 128, 10})
+    for (const auto dtype : types)
+      for (const bool biased : {false, true}) {
+        const int64_t tokens = 6;
+        const Tensor all = rows_in_wider(tokens, 4 * dim, 0, dtype, 1), bias = biased ? rows_in_wider(1, 4 * dim, 0, dtype, 2)[0] : Tensor();
+        const Tensor positions = at::tensor({0, 1, 2, 0, 1, 9}, at::kLong).to(test_device()).view({2, 3});
+        const Rotation rotation = rotation_at(positions, rope_frequencies({}, dim).to(test_device()));
+        const auto parts = [&](const Tensor& x) { return x.split_with_sizes({2 * dim, dim, dim}, 1); };
+        const auto text = [&](const Tensor& x, bool inverse) {
+          const Rotation turn{rotation.cosine.cpu().to(at::kDouble).view({1, tokens, -1}), (inverse ? -1 : 1) * rotation.sine.cpu().to(at::kDouble).view({1, tokens, -1})};
+          const Tensor qk = rotate_text(x.narrow(1, 0, 3 * dim).reshape({1, tokens, 3, dim}), turn).view({tokens, 3 * dim});
+          return at::cat({qk, x.narrow(1, 3 * dim, dim)}, 1);
+        };
+        const Tensor expected = text(exact(all) + (biased ? exact(bias) : at::zeros({}, at::kDouble)), false);
+        const Tensor wide = rows_in_wider(tokens, 4 * dim, 16, dtype, 3), turned = all.clone();
+        rotate_into(parts(all)[0], parts(all)[1], parts(all)[2], dim, bias, rotation, false, wide);
+        EXPECT_LT(relative(wide, expected), bound(dtype)) << dim;
+        rotate_into(parts(turned)[0], parts(turned)[1], parts(turned)[2], dim, bias, rotation, false, turned);   // in place
+        EXPECT_TRUE(turned.equal(wide));
+        rotate_into(parts(all)[0].clone(), parts(all)[1].clone(), parts(all)[2].clone(), dim, {}, rotation, true, wide);
+        EXPECT_LT(relative(wide, text(exact(all), true)), bound(dtype));
+      }
+}
+
+TEST(BlockOps, GatedProduct) {
+  for (const auto activation : {Activation::silu, Activation::gelu_tanh})
+    for (const auto& [rows, width] : sizes)
+      for (const auto dtype : types) {
+        const Tensor gate_up = rows_in_wider(rows, 2 * width, 8, dtype, 1) * 3, out = rows_in_wider(rows, width, 64, dtype, 2), grad = rows_in_wider(rows, width, 0, dtype, 3);
+        gated_into(gate_up, activation, out);
+        const Tensor leaf = exact(gate_up).requires_grad_(true);
+        const auto halves = leaf.chunk(2, 1);
+        const Tensor expected = activated(halves[0], activation) * halves[1];
+        EXPECT_LT(relative(out, expected.detach()), bound(dtype)) << width << " " << dtype;
+        const Tensor d = rows_in_wider(rows, 2 * width, 64, dtype, 4), product = rows_in_wider(rows, width, 0, dtype, 5);
+        gated_backward_into(grad, gate_up, activation, d, product);
+        EXPECT_LT(relative(d, torch::autograd::grad({expected}, {leaf}, {exact(grad)})[0]), bound(dtype)) << width << " " << dtype;
+        EXPECT_TRUE(product.equal(out));
+      }
+}
+
+TEST(BlockOps, AGateFarOutIsFinite) {
+  const Tensor gate_up = at::full({2, 32}, 1e4, at::TensorOptions(at::kBFloat16).device(test_device())), out = at::empty({2, 16}, gate_up.options());
+  Tensor(gate_up).narrow(0, 1, 1).neg_();
+  for (const auto activation : {Activation::silu, Activation::gelu_tanh}) {
+    gated_into(gate_up, activation, out);
+    EXPECT_TRUE(out.isfinite().all().item<bool>());
+    const Tensor d = at::empty_like(gate_up);
+    gated_backward_into(out, gate_up, activation, d, {});
+    EXPECT_TRUE(d.isfinite().all().item<bool>());
+  }
+}
+
+TEST(BlockOps, AttentionOutsideAutograd) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const Tensor all = rows_in_wider(2 * 16, (4 + 2 + 2) * 64, 0, dtype, 1), grad = rows_in_wider(2 * 16, 4 * 64, 64, dtype, 2);
+    const auto heads = [](const Tensor& x) { return x.unflatten(0, {2, 16}).unflatten(2, {-1, 64}); };
+    const auto parts = all.split_with_sizes({256, 128, 128}, 1);
+    const auto pass = attention_pass(heads(parts[0]), heads(parts[1]), heads(parts[2]), {}, {});
+    const auto got = pass->backward(heads(grad), heads(parts[0]), heads(parts[1]), heads(parts[2]));
+    std::vector<Tensor> leaves;
+    for (const Tensor& part : parts) leaves.push_back(heads(exact(part)).requires_grad_(true));
+    const Tensor expected = attention_text(leaves[0], leaves[1], leaves[2], {});
+    EXPECT_LT(relative(pass->out().reshape({2, 16, 256}), expected.detach()), 2 * bound(dtype));
+    const auto grads = torch::autograd::grad({expected}, leaves, {exact(grad).view({2, 16, 256})});
+    for (size_t i = 0; i < 3; ++i) EXPECT_LT(relative(got[i], grads[i]), 2 * bound(dtype)) << i;
+  }
+}
+
+TEST(BlockOps, CrossEntropySkipsWhatHasNoTarget) {
+  for (const auto dtype : types)
+    for (const int64_t vocabulary : {97, 2048, 49152}) {
+      const DenseWeight weight(rows_in_wider(vocabulary, 32, 0, dtype, 1));
+      const Tensor hidden = rows_in_wider(6, 32, 0, dtype, 2), targets = at::tensor(std::vector<int64_t>{3, -100, 0, vocabulary - 1, -100, 7}, at::kLong).to(test_device());
+      const Tensor leaf = hidden.detach().requires_grad_(true);
+      const Tensor loss = linear_cross_entropy(leaf, frozen_head(weight), targets, 0.25);
+      torch::autograd::backward({loss * 2}, {});
+      const Tensor reference = exact(hidden).requires_grad_(true), kept = at::tensor({0, 2, 3, 5}, at::kLong);
+      const Tensor expected = at::nll_loss(at::log_softmax(at::mm(reference.index_select(0, kept), exact(weight.dense(dtype)).t()), 1), targets.cpu().index_select(0, kept), {},
+                                           at::Reduction::Sum) * 0.25;
+      torch::autograd::backward({expected * 2}, {});
+      EXPECT_LT(relative(loss.detach(), expected.detach()), 2 * bound(dtype)) << vocabulary;
+      EXPECT_LT(relative(leaf.grad(), reference.grad()), 3 * bound(dtype)) << vocabulary << " " << dtype;
+      EXPECT_EQ(leaf.grad()[1].abs().max().item<double>(), 0);
+    }
+}
+
+TEST(BlockOps, SumsOverTokens) {
+  if (!test_device().is_cuda()) GTEST_SKIP() << "a GPU's";
+  for (const auto dtype : {at::kBFloat16, at::kHalf})
+    for (const int64_t tokens : {1, 31, 100, 4096})
+      for (const auto& [first, second] : {std::pair<int64_t, int64_t>{48, 56}, {576, 960}, {136, 8}}) {
+        const Tensor wide[] = {rows_in_wider(tokens, first, 64, dtype, 1), rows_in_wider(tokens, second, 8, dtype, 2)};
+        const Tensor narrow[] = {rows_in_wider(tokens, 64, 16, dtype, 3), rows_in_wider(tokens, 64, 0, dtype, 4)};
+        const int64_t columns = first + second;
+        const int parts = kernels::token_sum_parts(tokens, columns);
+        const Tensor sums = at::full({parts, 64, columns}, std::nan(""), wide[0].options().dtype(at::kFloat));
+        const kernels::TokenSum both[] = {{matrix_of(narrow[0]), matrix_of(wide[0]), first, 0}, {matrix_of(narrow[1]), matrix_of(wide[1]), second, first}};
+        kernels::token_sums_cuda(both, 2, sums.mutable_data_ptr<float>(), real_type(wide[0]), tokens, parts, columns, current_stream(sums));
+        const Tensor expected = at::cat({at::mm(exact(narrow[0]).t(), exact(wide[0])), at::mm(exact(narrow[1]).t(), exact(wide[1]))}, 1);
+        EXPECT_LT(relative(sums.sum(0), expected), 1e-6) << tokens << " " << first << " " << dtype << " in " << parts << " parts";
+      }
+}
+
+}  // namespace
+}  // namespace graft::testing
