@@ -20,6 +20,7 @@ void row_gain_backward_cuda(const void*, const void*, const void*, const float*,
 void encode_cuda(Codec, const void*, Real, int64_t, const Constants&, uint8_t*, void*) { none(); }
 void decode_cuda(const Packed*, const Destination*, int, Real, void*) { none(); }
 void matvec_cuda(const Packed&, const void*, void*, Real, int64_t, void*) { none(); }
+void copy_rows_cuda(Matrix, Matrix, Real, int64_t, int64_t, void*) { none(); }
 void rms_norm_cuda(Matrix, Matrix, Gain, Matrix, Matrix, Matrix, float*, Real, int64_t, int64_t, float, void*) { none(); }
 void rms_norm_backward_cuda(Matrix, Matrix, Gain, const float*, Matrix, Matrix, Matrix, Real, int64_t, int64_t, void*) { none(); }
 void rope_cuda(Matrix, Matrix, Matrix, Matrix, const void*, Heads, const float*, const float*, Real, int64_t, bool, void*) { none(); }

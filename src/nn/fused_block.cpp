@@ -32,7 +32,10 @@ Tensor rstd_like(const Tensor& x) { return at::empty({x.size(0)}, x.options().dt
 
 /// The narrow products of an input that is to be forgotten.
 Tensor kept_narrow(const FoldedLinears& linears, const Tensor& input, const Folded& folded) {
-  return folded.pad > 0 ? linears.narrow(input, folded).contiguous() : Tensor();
+  if (folded.pad == 0) return {};
+  const Tensor kept = at::empty({input.size(0), folded.pad}, input.options());
+  copy_rows(linears.narrow(input, folded), kept);
+  return kept;
 }
 
 /// Undefined where nothing is folded in: then nobody asks for the input again.
@@ -95,7 +98,7 @@ Tensor FusedBlock::attend(const Tensor& x, Tape& t) const {
   const auto by_head = [&](const Tensor& y) { return y.unflatten(0, {rows, -1}).unflatten(2, {-1, dim}); };
   t.attention = attention_pass(by_head(parts[0]), by_head(parts[1]), by_head(parts[2]), t.batch.mask, parts_.scores);
   t.attended = attention_output_.input(tokens, t.output_folded, x);
-  t.attended.copy_(t.attention->out().reshape({tokens, width}));
+  copy_rows(t.attention->out().reshape({tokens, width}), t.attended);
   t.attention->replace_out(by_head(t.attended));
   if (t.output_folded.pad > 0) attention_output_.narrow(t.attended, t.output_folded);
   Tensor out = at::empty({tokens, attention_output_.out()}, x.options());
@@ -128,7 +131,7 @@ void FusedBlock::make_gate_up(const Tensor& input, Tape& t) const {
 void FusedBlock::make_gate_up_again(Tape& t) const {
   const Tensor input = gate_up_.input(t.middle.size(0), t.gate_up_folded, t.middle);
   rms_norm_into(t.middle, {}, parts_.before_mlp->gain(), parts_.before_mlp->eps(), {}, {}, input, t.second_rstd);
-  if (t.gate_up_folded.pad > 0) beside(input, t.gate_up_folded.pad).copy_(t.gate_up_narrow);
+  if (t.gate_up_folded.pad > 0) copy_rows(t.gate_up_narrow, beside(input, t.gate_up_folded.pad));
   gate_up_.refill(t.gate_up_folded);
   make_gate_up(input, t);
 }
@@ -139,7 +142,9 @@ Tensor FusedBlock::with_room(const Tensor& grad, const Folded& folded) const {
   if (folded.pad == 0 || (handed.defined() && handed.const_data_ptr() == grad.const_data_ptr() && handed.sizes() == grad.sizes() && handed.strides() == grad.strides() &&
                           grad.stride(0) >= grad.size(1) + folded.pad))
     return grad;
-  return mlp_output_.gradient(grad.size(0), folded, grad).copy_(grad);
+  const Tensor room = mlp_output_.gradient(grad.size(0), folded, grad);
+  copy_rows(grad, room);
+  return room;
 }
 
 /// Through the feed-forward: the gradient of the residuals in the middle, with room beside it for the attention's output layer.
@@ -222,7 +227,8 @@ class BlockNode : public torch::autograd::Function<BlockNode> {
       tape = block->run(x, tape.batch);
       tape.out.reset();
     }
-    const Tensor dx = block->back(tape, matrix(grads[0]), context->needs_input_grad(0));
+    const Tensor grad = grads[0].stride(-1) == 1 ? grads[0] : grads[0].contiguous();
+    const Tensor dx = block->back(tape, matrix(grad), context->needs_input_grad(0));
     torch::autograd::variable_list all(4 + static_cast<size_t>(context->saved_data["parameters"].toInt()));
     if (dx.defined()) all[0] = dx.unflatten(0, grads[0].sizes().slice(0, grads[0].dim() - 1));
     return all;

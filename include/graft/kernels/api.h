@@ -50,6 +50,7 @@ struct Gain {
   const void* data = nullptr;
   Real type = Real::fp32;
 };
+void copy_rows_cuda(Matrix from, Matrix to, Real type, int64_t rows, int64_t columns, void* stream);
 // RMSNorm of x, or of sum = x + added, which is also written to `sum` and `copy`: y = sum * rstd * gain, rstd: [rows]. In fp32, rounded once.
 void rms_norm_cuda(Matrix x, Matrix added, Gain gain, Matrix sum, Matrix copy, Matrix y, float* rstd, Real type, int64_t rows, int64_t columns, float eps,
                    void* stream);

@@ -33,6 +33,15 @@ inline kernels::Matrix matrix_of(const at::Tensor& x) {
   return {const_cast<void*>(x.const_data_ptr()), x.stride(0)};
 }
 
+/// to = from: rows that may lie in wider matrices, which ATen copies element by element.
+inline void copy_rows(const at::Tensor& from, const at::Tensor& to) {
+  if (!to.is_cuda() || to.scalar_type() == at::kDouble) {
+    to.copy_(from);
+    return;
+  }
+  kernels::copy_rows_cuda(matrix_of(from), matrix_of(to), real_type(to), to.size(0), to.size(1), current_stream(to));
+}
+
 /// Whether the CPU kernels take this tensor (float64 and other devices go the plain way).
 inline bool has_cpu_kernel(const at::Tensor& x) {
   return x.device().is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf);

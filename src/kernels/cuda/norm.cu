@@ -1,4 +1,4 @@
-// RMSNorm of a decoder block: some warps a row, the row read twice (the second time from the first cache).
+// RMSNorm of a decoder block: some warps a row, which stays in registers between its two passes.
 #include "vectors.cuh"
 
 namespace graft::kernels {
@@ -19,11 +19,19 @@ __device__ float sum_of_row(float x, int warps) {
   return total;
 }
 
-/// Warps that a row gets: enough that a lane has some four accesses.
+constexpr int held = 4;   // accesses that a lane has in flight and keeps; of longer rows the rest is read again
+
+/// Warps that a row gets: as many as hold it, and more than one only for that.
 int warps_for(int64_t columns, int width) {
   int warps = 1;
-  while (warps < block_warps && columns / width > int64_t{128} * warps) warps *= 2;
+  while (warps < block_warps && columns / width > int64_t{32} * held * warps) warps *= 2;
   return warps;
+}
+
+/// Where a lane's i-th access begins.
+template <int N>
+__device__ int64_t column_of(int i, int lane, int lanes) {
+  return (int64_t{i} * lanes + lane) * N;
 }
 
 template <class T, class G, int N>
@@ -32,36 +40,48 @@ __global__ void norm_kernel(RowsOf<const T> x, RowsOf<const T> added, const G* g
   const int lanes = 32 * warps, lane = threadIdx.x % lanes;
   const int64_t row = blockIdx.x * int64_t{block_warps / warps} + threadIdx.x / lanes;
   const bool mine = row < rows;
-  float square = 0;
-  if (mine)
-    for (int64_t c = lane * N; c < columns; c += lanes * N) {
-      float v[N], more[N];
-      load_all(x.row(row) + c, v);
-      if (added) {
-        load_all(added.row(row) + c, more);
+  float kept[held][N], square = 0;
+  const auto take = [&](int64_t c, float (&v)[N]) {
+    load_all(x.row(row) + c, v);
+    if (added) {
+      float more[N];
+      load_all(added.row(row) + c, more);
 #pragma unroll
-        for (int i = 0; i < N; ++i) {
-          T rounded;
-          put(&rounded, v[i] + more[i]);
-          v[i] = load(rounded);
-        }
-        put_all(sum.row(row) + c, v);
-        if (copy) put_all(copy.row(row) + c, v);
+      for (int j = 0; j < N; ++j) {
+        T rounded;
+        put(&rounded, v[j] + more[j]);
+        v[j] = load(rounded);
       }
-#pragma unroll
-      for (int i = 0; i < N; ++i) square += v[i] * v[i];
+      put_all(sum.row(row) + c, v);
+      if (copy) put_all(copy.row(row) + c, v);
     }
+#pragma unroll
+    for (int j = 0; j < N; ++j) square += v[j] * v[j];
+  };
+  const auto scaled = [&](int64_t c, float (&v)[N], float scale) {
+    float g[N];
+    load_all(gain + c, g);
+#pragma unroll
+    for (int j = 0; j < N; ++j) v[j] *= scale * g[j];
+    put_all(y.row(row) + c, v);
+  };
+#pragma unroll
+  for (int i = 0; i < held; ++i)
+    if (const int64_t c = column_of<N>(i, lane, lanes); mine && c < columns) take(c, kept[i]);
+  for (int64_t c = column_of<N>(held, lane, lanes); mine && c < columns; c += lanes * N) {
+    float v[N];
+    take(c, v);
+  }
   const float scale = rsqrtf(sum_of_row(square, warps) / static_cast<float>(columns) + eps);
   if (!mine) return;
   if (lane == 0) rstd[row] = scale;
-  const T* from = added ? sum.row(row) : x.row(row);
-  for (int64_t c = lane * N; c < columns; c += lanes * N) {
-    float v[N], g[N];
-    load_all(from + c, v);
-    load_all(gain + c, g);
 #pragma unroll
-    for (int i = 0; i < N; ++i) v[i] *= scale * g[i];
-    put_all(y.row(row) + c, v);
+  for (int i = 0; i < held; ++i)
+    if (const int64_t c = column_of<N>(i, lane, lanes); c < columns) scaled(c, kept[i], scale);
+  for (int64_t c = column_of<N>(held, lane, lanes); c < columns; c += lanes * N) {
+    float v[N];
+    load_all((added ? sum.row(row) : x.row(row)) + c, v);
+    scaled(c, v, scale);
   }
 }
 
@@ -71,32 +91,48 @@ __global__ void norm_backward_kernel(RowsOf<const T> grad, RowsOf<const T> x, co
   const int lanes = 32 * warps, lane = threadIdx.x % lanes;
   const int64_t row = blockIdx.x * int64_t{block_warps / warps} + threadIdx.x / lanes;
   const bool mine = row < rows;
-  float dot = 0;
-  if (mine)
-    for (int64_t c = lane * N; c < columns; c += lanes * N) {
-      float v[N], d[N], g[N];
-      load_all(x.row(row) + c, v);
-      load_all(grad.row(row) + c, d);
-      load_all(gain + c, g);
-#pragma unroll
-      for (int i = 0; i < N; ++i) dot += d[i] * g[i] * v[i];
-    }
-  dot = sum_of_row(dot, warps);
-  if (!mine) return;
-  const float scale = rstd[row], pull = dot / static_cast<float>(columns) * scale * scale;
-  for (int64_t c = lane * N; c < columns; c += lanes * N) {
-    float v[N], d[N], g[N], more[N] = {};
+  float values[held][N], pushed[held][N], dot = 0;   // x, and gradient times gain
+  const auto take = [&](int64_t c, float (&v)[N], float (&d)[N]) {
+    float g[N];
     load_all(x.row(row) + c, v);
     load_all(grad.row(row) + c, d);
     load_all(gain + c, g);
+#pragma unroll
+    for (int j = 0; j < N; ++j) {
+      d[j] *= g[j];
+      dot += d[j] * v[j];
+    }
+  };
+  const auto give = [&](int64_t c, float (&v)[N], const float (&d)[N], float scale, float pull) {
+    float more[N] = {};
     if (passed) load_all(passed.row(row) + c, more);
 #pragma unroll
-    for (int i = 0; i < N; ++i) {
-      more[i] += scale * (d[i] * g[i] - v[i] * pull);
-      v[i] *= scale * g[i];
-    }
+    for (int j = 0; j < N; ++j) more[j] += scale * (d[j] - v[j] * pull);
     put_all(dx.row(row) + c, more);
-    if (y) put_all(y.row(row) + c, v);
+    if (!y) return;
+    float g[N];
+    load_all(gain + c, g);
+#pragma unroll
+    for (int j = 0; j < N; ++j) v[j] *= scale * g[j];
+    put_all(y.row(row) + c, v);
+  };
+#pragma unroll
+  for (int i = 0; i < held; ++i)
+    if (const int64_t c = column_of<N>(i, lane, lanes); mine && c < columns) take(c, values[i], pushed[i]);
+  for (int64_t c = column_of<N>(held, lane, lanes); mine && c < columns; c += lanes * N) {
+    float v[N], d[N];
+    take(c, v, d);
+  }
+  dot = sum_of_row(dot, warps);
+  if (!mine) return;
+  const float scale = rstd[row], pull = dot / static_cast<float>(columns) * scale * scale;
+#pragma unroll
+  for (int i = 0; i < held; ++i)
+    if (const int64_t c = column_of<N>(i, lane, lanes); c < columns) give(c, values[i], pushed[i], scale, pull);
+  for (int64_t c = column_of<N>(held, lane, lanes); c < columns; c += lanes * N) {
+    float v[N], d[N];
+    take(c, v, d);
+    give(c, v, d, scale, pull);
   }
 }
 

@@ -96,10 +96,11 @@ __global__ void __launch_bounds__(threads) sums_kernel(Jobs jobs, float* sums, i
 #pragma unroll
     for (int n = 0; n < 4; ++n)
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int row = m * 16 + lane / 4 + i / 2 * 8;
-        const int64_t at = column + warp * 32 + n * 8 + lane % 4 * 2 + i % 2;
-        if (at < job.columns) sums[(int64_t{blockIdx.y} * narrow_columns + row) * total_columns + job.first_column + at] = c[m][n][i];
+      for (int half = 0; half < 2; ++half) {
+        const int row = m * 16 + lane / 4 + half * 8;
+        const int64_t at = column + warp * 32 + n * 8 + lane % 4 * 2;
+        float* to = sums + (int64_t{blockIdx.y} * narrow_columns + row) * total_columns + job.first_column + at;
+        if (at < job.columns) *reinterpret_cast<float2*>(to) = {c[m][n][2 * half], c[m][n][2 * half + 1]};   // columns come in eights
       }
 }
 #else
@@ -119,7 +120,7 @@ int tiles_of(int64_t columns) { return static_cast<int>((columns + tile - 1) / t
 }  // namespace
 
 int token_sum_parts(int64_t tokens, int64_t total_columns) {
-  const int64_t wanted = 264 / tiles_of(total_columns) + 1, most = (tokens + 4 * stage_rows - 1) / (4 * stage_rows);   // two blocks a multiprocessor of the largest
+  const int64_t wanted = 160 / tiles_of(total_columns) + 1, most = (tokens + 8 * stage_rows - 1) / (8 * stage_rows);   // a block or two a multiprocessor of the largest
   return static_cast<int>(wanted < most ? wanted : most < 1 ? 1 : most);
 }
 

@@ -18,12 +18,12 @@ Updates all_of(const Update* updates, int count) {
 
 /// First the `pad` columns beside the weight, then the `pad` rows below it.
 template <class T>
-__global__ void fold_kernel(Updates updates, RowsOf<T> weight, int64_t out, int64_t in, int64_t pad) {
-  const int64_t beside = out * pad, i = blockIdx.x * int64_t{blockDim.x} + threadIdx.x;
+__global__ void fold_kernel(Updates updates, RowsOf<T> weight, unsigned out, unsigned in, unsigned pad) {
+  const unsigned beside = out * pad, i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= beside + pad * in) return;
   float value = 0;
   if (i < beside) {
-    const int64_t row = i / pad, k = i % pad;
+    const unsigned row = i / pad, k = i % pad;
     for (int u = 0; u < updates.count; ++u) {
       const Update& update = updates.at[u];
       if (row >= update.first && row < update.first + update.out && k >= update.row && k < update.row + update.rank)
@@ -31,7 +31,7 @@ __global__ void fold_kernel(Updates updates, RowsOf<T> weight, int64_t out, int6
     }
     put(weight.row(row) + in + k, value);
   } else {
-    const int64_t k = (i - beside) / in, column = (i - beside) % in;
+    const unsigned k = (i - beside) / in, column = (i - beside) % in;
     for (int u = 0; u < updates.count; ++u) {
       const Update& update = updates.at[u];
       if (k >= update.row && k < update.row + update.rank) value = update.scale * update.a[(k - update.row) * in + column];
@@ -74,7 +74,8 @@ unsigned blocks_for(int64_t count) { return static_cast<unsigned>((count + threa
 void fold_updates_cuda(const Update* updates, int count, Matrix weight, Real type, int64_t out, int64_t in, int64_t pad, void* stream) {
   with_cuda_real(type, [&](auto* t) {
     using T = std::remove_pointer_t<decltype(t)>;
-    fold_kernel<T><<<blocks_for((out + in) * pad), threads, 0, static_cast<cudaStream_t>(stream)>>>(all_of(updates, count), rows_of<T>(weight), out, in, pad);
+    fold_kernel<T><<<blocks_for((out + in) * pad), threads, 0, static_cast<cudaStream_t>(stream)>>>(all_of(updates, count), rows_of<T>(weight), static_cast<unsigned>(out),
+                                                                                                     static_cast<unsigned>(in), static_cast<unsigned>(pad));
   });
   launched("fold kernel");
 }
