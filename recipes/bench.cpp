@@ -10,7 +10,6 @@
 #include "graft/models/floor.h"
 #include "graft/train/trainer.h"
 #include "out_of_memory.h"
-#include "plan.h"
 
 namespace graft {
 namespace {
@@ -106,7 +105,7 @@ void put_steps(Json& result, const BenchSubject& subject, const StepTimer& timer
 
 void put_memory(Json& result, const BenchSubject& subject, at::Device device, int64_t allocated_on_cpu) {
   const DeviceMemory memory = device_memory(device);
-  const StepPlan plan = plan_of(subject.job, subject.config, subject.storage, *subject.outline, device, subject.longest);
+  const StepPlan& plan = subject.plan;
   Json parts = Json::object();
   for (const auto& part : plan.memory) parts[part.kind] = static_cast<double>(part.bytes) / gib;
   result.update({{"peak_allocated_gib", static_cast<double>(device.is_cpu() ? allocated_on_cpu : memory.allocated_peak) / gib},

@@ -12,8 +12,8 @@ namespace graft {
 struct BenchRequest {
   double seconds = 20;               // of steps, once they are warm
   bool floor = true;
-  std::optional<BenchRows> rows;     // instead of the job's data: full rows
-  std::filesystem::path lengths;     // ... or samples of these lengths
+  std::optional<BenchRows> rows{};   // instead of the job's data: full rows
+  std::filesystem::path lengths{};   // ... or samples of these lengths
 };
 
 /// Trains by the trainer that `finetune` has, without a run's folder. One flat object: step_ms and its spread, tokens_per_second (real

@@ -36,16 +36,18 @@ std::vector<int64_t> read_lengths(const std::filesystem::path& file) {
   return lengths;
 }
 
-/// The base by its config alone.
-void take_random(BenchSubject& subject, const LoadOptions& load) {
+/// What the base's config says of it, and how its weights are made: called once all else is known to be right.
+using MakeModel = std::function<std::shared_ptr<Transformer>()>;
+
+MakeModel random_base(BenchSubject& subject, const LoadOptions& load) {
   subject.config = read_json(subject.job.model.path);
   subject.storage = [quantization = load.quantization](const std::string& module) { return scheme_for(quantization, module); };
   subject.outline = outline_model(subject.config);
-  subject.model = random_model(subject.config, load, subject.job.train.seed);
+  return [config = subject.config, load, seed = subject.job.train.seed] { return random_model(config, load, seed); };
 }
 
-/// The base from its files, and the job's data unless others are asked for.
-void take_files(BenchSubject& subject, LoadOptions load, bool own_data, const Log& log, const std::stop_token& stop) {
+/// With the job's data, unless others are asked for.
+MakeModel base_of_files(BenchSubject& subject, LoadOptions load, bool own_data, const Log& log, const std::stop_token& stop) {
   Job& job = subject.job;
   const auto base = std::make_shared<Base>(open_base(job.model));
   load.task = own_data ? task_of_job(job, *base->files, stop) : task_of(job.model, *base->files);
@@ -53,7 +55,15 @@ void take_files(BenchSubject& subject, LoadOptions load, bool own_data, const Lo
   subject.config = base->files->config(), subject.outline = outline_model(*base->files, load.task);
   subject.storage = [base, quantization = load.quantization](const std::string& module) { return storage_of(*base->files, quantization, module); };
   if (own_data) subject.data = prepare_for(*base, *subject.outline, job.data, virtual_tokens_of(job.adapter), log, stop).train;
-  subject.model = load_base(*base, load, log, stop);
+  return [base, load, log, stop] { return load_base(*base, load, log, stop); };
+}
+
+/// A CPU's memory would not run out with an error: the system ends a process for it.
+void check_that_it_fits(const BenchSubject& subject, at::Device device) {
+  constexpr double gib = 1 << 30;
+  const auto planned = static_cast<double>(subject.plan.bytes()), there = static_cast<double>(device_memory(device).total);
+  require(planned <= there, "{} x {} tokens of {} take {:.1f} GiB by the plan, and {} has {:.1f}: a smaller --batch, quantization.format=nf4, train.recompute=layer",
+          subject.job.train.micro_batch_size, subject.longest, std::filesystem::path(subject.job.model.path).stem().string(), planned / gib, device.str(), there / gib);
 }
 
 /// Then the keys of another method must not be there.
@@ -86,16 +96,20 @@ BenchSubject bench_subject(Job job, const std::optional<BenchRows>& rows, const 
   const bool random = job.model.path.ends_with(".json"), given = rows || !lengths.empty();
   const at::Device device = device_from_name(job.device);
   const LoadOptions load{device, dtype_from_name(job.train.dtype, device), job.quantization};
-  BenchSubject subject{.job = std::move(job)};
-  random ? take_random(subject, load) : take_files(subject, load, !given, log, stop);
+  BenchSubject subject;
+  subject.job = std::move(job);
+  const MakeModel make_model = random ? random_base(subject, load) : base_of_files(subject, load, !given, log, stop);
   const TrainOptions& train = subject.job.train;
   if (!subject.data) {
     const auto count = static_cast<size_t>(steps_of_rows * train.micro_batch_size * train.gradient_accumulation_steps);
     const auto all = lengths.empty() ? std::vector<int64_t>(count, subject.job.data.max_length) : read_lengths(lengths);
     subject.full_rows = lengths.empty();
-    subject.data = random_dataset(all, subject.model->vocab_size(), train.seed, scratch / "samples");
+    subject.data = random_dataset(all, subject.outline->vocab_size(), train.seed, scratch / "samples");
   }
   subject.longest = longest_row(subject.job.data, *subject.data);
+  subject.plan = plan_of(subject.job, subject.config, subject.storage, *subject.outline, device, subject.longest);
+  check_that_it_fits(subject, device);
+  subject.model = make_model();
   graft_adapter(*subject.model, sole_adapter, subject.job.adapter, train.seed, log);
   add_fake_quantization(*subject.model, sole_adapter, subject.job.quantization, log);
   return subject;

@@ -24,6 +24,7 @@ struct BenchSubject {
   std::optional<Dataset> data;
   int64_t longest = 0;                    // columns of the longest row
   bool full_rows = false;
+  StepPlan plan;                          // of a step of it
 };
 
 /// The job of a named shape or a config.json (configs/shapes/lora.yaml on random weights), or of a config, whose model.path may be such too.

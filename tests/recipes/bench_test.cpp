@@ -90,6 +90,10 @@ TEST_F(BenchTest, WrongRequestsAreRefused) {
     EXPECT_THROW(bench(job(), {.seconds = 0.05, .lengths = folder_ / file}, {}), RequestError) << file;
 }
 
+TEST_F(BenchTest, WhatCannotFitIsRefusedBeforeAWeightIsMade) {
+  EXPECT_THROW(bench(bench_job("llama-3.1-70b", {"device=cpu", "train.dtype=fp32"}), {.seconds = 0.05, .rows = BenchRows{1, 32}}, {}), RequestError);
+}
+
 TEST_F(BenchTest, TheNamedShapesAreModels) {
   for (const char* name : {"llama-3.1-8b", "llama-3.1-70b", "llama-3.2-1b", "qwen2.5-0.5b", "qwen2.5-7b", "smollm2-135m", "gemma-2b"})
     EXPECT_GT(outline_model(read_json(bench_job(name, {}).model.path))->layers(), 1) << name;

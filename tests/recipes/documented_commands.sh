@@ -65,7 +65,7 @@ run() {   # PAGE LINE
     'graft chat'*) command+=' --max-new-tokens 2' ;;
     'graft generate'*) command+=' --max-new-tokens 2' ;;
     # A shape becomes the tiny model's, its rows short ones.
-    'graft bench'*) command=$(sed -E "s#(llama|smollm2|qwen2.5|gemma)-[0-9.]+[mb]#$golden/config.json data.max_length=40#; s#--batch [0-9x]+#--batch 2x40#" <<<"$command")
+    'graft bench'*) command=$(sed -E "s#(llama|smollm2|qwen2.5|gemma)-[0-9.-]+[mb]#$golden/config.json data.max_length=40#; s#--batch [0-9x]+#--batch 2x40#" <<<"$command")
                     command+=' --seconds 0.05 device=cpu train.dtype=fp32' ;;
     'graft new '*) command=${command/job.yaml/new/job$commands.yaml} ;;
   esac
