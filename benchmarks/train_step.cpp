@@ -20,7 +20,7 @@
 #include "graft/train/adamw.h"
 #include "graft/train/loss.h"
 #include "graft/train/step_graphs.h"
-#include "tensor_peak.h"
+#include "graft/core/tensor_peak.h"
 
 using namespace graft;
 

@@ -25,6 +25,20 @@ std::vector<fs::path> config_folders() {
   return folders;
 }
 
+/// The files of the first of these folders that is there, by name.
+std::vector<fs::path> installed(const char* subfolder, const char* extension) {
+  for (const auto& place : config_folders()) {
+    if (!fs::is_directory(place)) continue;
+    std::vector<fs::path> files;
+    if (const fs::path folder = place / subfolder; fs::is_directory(folder))
+      for (const auto& entry : fs::directory_iterator(folder))
+        if (entry.path().extension() == extension) files.push_back(entry.path().lexically_normal());
+    std::sort(files.begin(), files.end());
+    return files;
+  }
+  return {};
+}
+
 Job example_job(const std::string& method) {
   Job job;
   job.adapter.method = method;
@@ -38,16 +52,20 @@ Job example_job(const std::string& method) {
 
 }  // namespace
 
-std::vector<fs::path> installed_configs() {
-  for (const auto& folder : config_folders()) {
-    if (!fs::is_directory(folder)) continue;
-    std::vector<fs::path> files;
-    for (const auto& entry : fs::directory_iterator(folder))
-      if (entry.path().extension() == ".yaml") files.push_back(entry.path().lexically_normal());
-    std::sort(files.begin(), files.end());
-    return files;
-  }
-  return {};
+std::vector<fs::path> installed_configs() { return installed("", ".yaml"); }
+std::vector<fs::path> installed_shapes() { return installed("shapes", ".json"); }
+
+std::optional<fs::path> find_shape(const std::string& name) {
+  if (name.ends_with(".json") && fs::is_regular_file(name)) return name;
+  for (const auto& file : installed_shapes())
+    if (file.stem() == name) return file;
+  return std::nullopt;
+}
+
+fs::path shapes_folder() {
+  const auto shapes = installed_shapes();
+  require(!shapes.empty(), "no shapes are installed: GRAFT_CONFIGS names the folder of configs that has them in shapes/");
+  return shapes.front().parent_path();
 }
 
 fs::path find_config(const std::string& name) {

@@ -193,7 +193,11 @@ int64_t longest_row(const DataOptions& options, const Dataset& data) {
 
 StepPlan plan_of(const Job& job, const ModelFiles& files, const Transformer& outline, at::Device device, int64_t longest) {
   const Storage storage = [&](const std::string& module) { return storage_of(files, job.quantization, module); };
-  return plan_step(outline, files.config(), storage, job.adapter, job.quantization,
+  return plan_of(job, files.config(), storage, outline, device, longest);
+}
+
+StepPlan plan_of(const Job& job, const Json& config, const Storage& storage, const Transformer& outline, at::Device device, int64_t longest) {
+  return plan_step(outline, config, storage, job.adapter, job.quantization,
                    shape_of(job, job.train.micro_batch_size, longest, job.train.recompute == "layer", device.is_cpu(),
                             dtype_from_name(job.train.dtype, device)));
 }

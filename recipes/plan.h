@@ -25,7 +25,8 @@ std::string plan_text(const Jobs& jobs, const PlanRequest& request, const Log& l
 /// Tokens of the longest row that training lays out, without virtual ones.
 int64_t longest_row(const DataOptions& options, const Dataset& data);
 
-/// The plan of one step of a job on a base and device that are known: for messages.
+/// The plan of one step of a job on a base and device that are known: for messages, and to be compared with what a step took.
+StepPlan plan_of(const Job& job, const Json& config, const Storage& storage, const Transformer& outline, at::Device device, int64_t longest);
 StepPlan plan_of(const Job& job, const ModelFiles& files, const Transformer& outline, at::Device device, int64_t longest);
 
 }  // namespace graft

@@ -7,7 +7,7 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
 source benchmarks/acceptance/bars.sh
-shapes=benchmarks/acceptance
+shapes=configs/shapes
 
 suite() {   # NAME FILTER [BINARY]
   local text; text=$(OMP_NUM_THREADS=1 "$build/tests/${3:-test_contract}" --gtest_filter="$2" 2>&1) || true
@@ -46,7 +46,7 @@ ratio() { printf '%s\n' "$@" | sort -n | sed -n 2p; }
 dora() {
   local pairs=() lora dora text=""
   for _ in 1 2 3; do
-    lora=$(step_ms $shapes/llama_1b.json 4 512 bf16 cuda 20 lora) dora=$(step_ms $shapes/llama_1b.json 4 512 bf16 cuda 20 dora)
+    lora=$(step_ms $shapes/llama-3.2-1b.json 4 512 bf16 cuda 20 lora) dora=$(step_ms $shapes/llama-3.2-1b.json 4 512 bf16 cuda 20 dora)
     pairs+=("$(awk -v a="$dora" -v b="$lora" 'BEGIN { printf "%.3f", a / b }')") text+=" $dora/$lora"
   done
   line "DoRA over LoRA, 1B shape, 4x512, ms:$text" "$(ratio "${pairs[@]}")" "<= 1.35" "$(at_most "$(ratio "${pairs[@]}")" 1.35)"
@@ -62,10 +62,10 @@ together() {   # MODEL ROWS COLUMNS BOUND
   else line "4 LoRA adapters together over 4 solo, $1 $2x$3, ms:$text" "$figure" "<= $4" "$(at_most "$figure" "$4")"; fi
 }
 several() {
-  together smollm2.json 2 256 0.8
-  together llama_1b.json 1 128 0.8
-  together smollm2.json 16 512 reported
-  together llama_1b.json 4 512 reported
+  together smollm2-135m.json 2 256 0.8
+  together llama-3.2-1b.json 1 128 0.8
+  together smollm2-135m.json 16 512 reported
+  together llama-3.2-1b.json 4 512 reported
 }
 
 if ((gpu)); then run_bars dora several papers_gpu latency; else run_bars contract mixed jobs peft hub encoders papers cpu_steps; fi

@@ -41,7 +41,7 @@ bytes() { oracle bytes "$python" tests/oracle/bitsandbytes_bytes.py "$build/test
 task_pairs() { oracle task_pairs "$python" tests/oracle/low_bit_tasks.py pairs "$release/graft" "$model" "$data" /tmp/low_bit cuda 3 100; }
 qat() { oracle qat "$python" tests/oracle/low_bit_tasks.py qat "$release/graft" "$model" "$data" /tmp/low_bit cuda 3 100; }
 memory_8b() {
-  local json; json=$("$release/benchmarks/train_step" benchmarks/acceptance/llama_8b.json 1 2048 bf16 cuda 4 nf4 double recompute) || { line memory_8b failed trains short; return; }
+  local json; json=$("$release/benchmarks/train_step" configs/shapes/llama-3.1-8b.json 1 2048 bf16 cuda 4 nf4 double recompute) || { line memory_8b failed trains short; return; }
   local peak between; peak=$(field "$json" peak_gib) between=$(field "$json" between_steps_gib)
   line "8B shape, nf4 + double quantisation, r=16: allocated between steps, GiB" "$between" "<= 6.2" "$(at_most "$between" 6.2)"
   line "8B shape: peak allocated in a step of 1x2048 with layer recompute, GiB (reserved $(field "$json" reserved_gib), driver $(field "$json" driver_gib))" "$peak" "<= 8.0" "$(at_most "$peak" 8.0)"
@@ -53,7 +53,7 @@ speed() {
 }
 quantise() {
   local work device seconds start; work=$(mktemp -d)
-  "$python" benchmarks/acceptance/random_folder.py benchmarks/acceptance/llama_8b.json "$work/model" 4 tests/golden/tiny_chat || { line quantise "no model" "runs" short; return; }
+  "$python" benchmarks/acceptance/random_folder.py configs/shapes/llama-3.1-8b.json "$work/model" 4 tests/golden/tiny_chat || { line quantise "no model" "runs" short; return; }
   local gb; gb=$(du -sb "$work/model" | awk '{ printf "%.2f", $1 / 1e9 }')
   for device in cuda cpu; do
     start=$(date +%s%N)

@@ -125,7 +125,7 @@ gpu_model() {   # NAME MODEL ROWS COLUMNS
   line "$1: peak memory, GiB" "$(field "$json" peak_gib)" "reported" holds
 }
 gpu_135m() { gpu_model "H100, SmolLM2-135M, 16x512, bf16" "${GRAFT_GPU_MODEL:-$model}" 16 512; }
-gpu_1b() { gpu_model "H100, random 1B Llama shape, 4x2048, bf16" benchmarks/acceptance/llama_1b.json 4 2048; }
+gpu_1b() { gpu_model "H100, random 1B Llama shape, 4x2048, bf16" configs/shapes/llama-3.2-1b.json 4 2048; }
 
 bars=(quickstart logits memory peft_steps tokenizer templates resume exports build sanitizers fuzz cpu_speed)
 ((gpu)) && bars=(gpu_135m gpu_1b)

@@ -132,7 +132,7 @@ print(f"{100 * (p / m - 1):+.1f} {p / 2**20:.1f} {m / 2**20:.1f}")' "$json")
   line "plan: $(basename "$1") ${*:2}" "planned $planned MiB, measured $measured: $off %" "within $bound %" "$(at_most "${off#[+-]}" "$bound")"
 }
 plan_jobs() {
-  local tiny=$golden/config.json small=benchmarks/acceptance/smollm2.json
+  local tiny=$golden/config.json small=configs/shapes/smollm2-135m.json
   plan_job "$1" "$2" $tiny 16 128 fp32 lora
   plan_job "$1" "$2" $tiny 8 256 fp32 full
   plan_job "$1" "$2" $small 2 256 fp32 lora
@@ -146,7 +146,7 @@ plan() { plan_jobs 10 cpu; }
 gpu_plan() {
   "$graft" doctor | grep -q 'none usable' && { line "plan on a GPU" "no GPU here" "within 5 %" not-run; return; }
   plan_jobs 5 cuda
-  plan_job 5 cuda benchmarks/acceptance/llama_8b.json 1 2048 bf16 lora nf4 double recompute
+  plan_job 5 cuda configs/shapes/llama-3.1-8b.json 1 2048 bf16 lora nf4 double recompute
 }
 documented() {
   local text

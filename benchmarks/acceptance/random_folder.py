@@ -1,4 +1,4 @@
-"""A Hugging Face folder of random bf16 weights. usage: random_folder.py CONFIG OUT LAYERS TOKENIZER_FOLDER"""
+"""A Hugging Face folder of random bf16 weights. usage: random_folder.py CONFIG OUT LAYERS TOKENIZER_FOLDER [VOCABULARY]"""
 import json
 import shutil
 import sys
@@ -8,12 +8,14 @@ import torch
 from safetensors.torch import save_file
 
 config, out, layers, tokenizer = json.load(open(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
-config |= {"num_hidden_layers": layers, "vocab_size": 32000}
+vocabulary = int(sys.argv[5]) if len(sys.argv) > 5 else 32000
+config |= {"num_hidden_layers": layers, "vocab_size": vocabulary}
 out.mkdir(parents=True)
 dim, ffn, width, kv = config["hidden_size"], config["intermediate_size"], config["num_attention_heads"] * config["head_dim"], config["num_key_value_heads"] * config["head_dim"]
 torch.manual_seed(1)
-weight = lambda *shape: (torch.randn(*shape) * 0.02).to(torch.bfloat16)
-tensors = {"model.embed_tokens.weight": weight(32000, dim), "lm_head.weight": weight(32000, dim), "model.norm.weight": torch.ones(dim, dtype=torch.bfloat16)}
+device = "cuda" if torch.cuda.is_available() else "cpu"
+weight = lambda *shape: (torch.randn(*shape, device=device) * 0.02).to(torch.bfloat16).cpu()
+tensors = {"model.embed_tokens.weight": weight(vocabulary, dim), "lm_head.weight": weight(vocabulary, dim), "model.norm.weight": torch.ones(dim, dtype=torch.bfloat16)}
 for i in range(layers):
     p = f"model.layers.{i}."
     for name, shape in {"self_attn.q_proj": (width, dim), "self_attn.k_proj": (kv, dim), "self_attn.v_proj": (kv, dim), "self_attn.o_proj": (dim, width),

@@ -15,7 +15,7 @@ namespace {
 const std::pair<const char*, const char*> habits[] = {
     {"train", "finetune"}, {"sft", "finetune"}, {"fit", "finetune"}, {"fine-tune", "finetune"}, {"eval", "evaluate"}, {"test", "evaluate"},
     {"merge", "export RUN --merged OUT"}, {"save", "export"}, {"infer", "generate"}, {"inference", "generate"}, {"predict", "generate"},
-    {"preprocess", "show"}, {"info", "inspect"}, {"continue", "resume"}, {"init", "new"}, {"env", "doctor"}};
+    {"preprocess", "show"}, {"info", "inspect"}, {"continue", "resume"}, {"init", "new"}, {"env", "doctor"}, {"benchmark", "bench"}, {"speed", "bench"}};
 
 void check_verb(const CLI::App& app, const std::string& verb) {
   std::vector<std::string> verbs;
@@ -40,7 +40,7 @@ int run(int argc, char** argv, Signals& signals) {
   });
   Program program{app, progress, log, signals, signals.stop(), "", quiet};
   add_train_verbs(program), add_export_verbs(program), add_answer_verbs(program), add_chat_verb(program), add_look_verbs(program);
-  add_plan_verb(program);
+  add_plan_verb(program), add_bench_verb(program);
   try {
     if (argc > 1) check_verb(app, argv[1]);
     app.parse(argc, argv);

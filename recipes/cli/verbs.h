@@ -51,5 +51,6 @@ void add_answer_verbs(Program& program);     // generate, evaluate
 void add_chat_verb(Program& program);
 void add_look_verbs(Program& program);       // inspect, show, report, doctor, new, schema
 void add_plan_verb(Program& program);
+void add_bench_verb(Program& program);
 
 }  // namespace graft::cli

@@ -64,6 +64,18 @@ std::string dtype_to_name(at::ScalarType dtype) {
   }
 }
 
+std::string device_title(at::Device device) {
+  if (device.is_cuda()) return kernels::cuda_device_name(device.index());
+  std::ifstream in("/proc/cpuinfo");
+  std::string name = "CPU";
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with("model name")) {
+      name = line.substr(line.find(": ") + 2);
+      break;
+    }
+  return fmt::format("{}, {} threads", name, at::get_num_threads());
+}
+
 std::string describe_machine() {
   std::string text = fmt::format("graft      {}\nLibTorch   {}\n", GRAFT_VERSION, TORCH_VERSION);
   text += fmt::format("CUDA       {}\n", kernels::built_with_cuda() ? "built in" : "not built in");
@@ -92,6 +104,10 @@ DeviceMemory device_memory(at::Device device) {
 
 void reset_peak_memory(at::Device device) {
   if (device.is_cuda()) at::getDeviceAllocator(device.type())->resetPeakStats(device.index());
+}
+
+void release_memory(at::Device device) {
+  if (device.is_cuda()) at::getDeviceAllocator(device.type())->emptyCache();
 }
 
 void synchronize(at::Device device) {

@@ -1,7 +1,7 @@
 // A plan against what training allocates: for every method, with and without recompute, and for an encoder.
 #include "graft/models/plan.h"
 
-#include "../../benchmarks/tensor_peak.h"
+#include "graft/core/tensor_peak.h"
 #include "graft/core/error.h"
 #include "graft/peft/graft_adapter.h"
 #include "graft/train/adamw.h"
@@ -90,7 +90,7 @@ TEST(Plan, FollowsWhatTrainingAllocates) {
 
 /// LoRA of rank 16 on all linear layers in bf16, as a GPU runs it, of a config.json alone.
 StepPlan gpu_plan(const char* config_name, int64_t micro_batch, int64_t length, bool nf4) {
-  const Json config = read_json(std::filesystem::path(GRAFT_SOURCE_DIR) / "benchmarks/acceptance" / config_name);
+  const Json config = read_json(std::filesystem::path(GRAFT_SOURCE_DIR) / "configs/shapes" / config_name);
   QuantizationOptions quantization;
   if (nf4) quantization.format = "nf4", quantization.double_quantization = true;
   AdapterOptions options;
@@ -103,13 +103,13 @@ double gib(const StepPlan& plan) { return static_cast<double>(plan.bytes()) / (1
 
 /// Peaks that docs/performance.md has of one H100.
 TEST(Plan, AgreesWithWhatAGpuWasMeasuredToTake) {
-  EXPECT_NEAR(gib(gpu_plan("llama_1b.json", 4, 2048, false)), 16.1, 0.05 * 16.1);
-  EXPECT_NEAR(gib(gpu_plan("smollm2.json", 16, 512, false)), 6.1, 0.05 * 6.1);
-  EXPECT_NEAR(gib(gpu_plan("llama_8b.json", 1, 2048, true)), 7.63, 0.05 * 7.63);
+  EXPECT_NEAR(gib(gpu_plan("llama-3.2-1b.json", 4, 2048, false)), 16.1, 0.05 * 16.1);
+  EXPECT_NEAR(gib(gpu_plan("smollm2-135m.json", 16, 512, false)), 6.1, 0.05 * 6.1);
+  EXPECT_NEAR(gib(gpu_plan("llama-3.1-8b.json", 1, 2048, true)), 7.63, 0.05 * 7.63);
 }
 
 TEST(Plan, CountsAnEightBillionShape) {
-  const StepPlan plan = gpu_plan("llama_8b.json", 1, 2048, true);
+  const StepPlan plan = gpu_plan("llama-3.1-8b.json", 1, 2048, true);
   EXPECT_EQ(plan.trained, 41'943'040);
   EXPECT_EQ(plan.bytes("base weights"), 6'979'321'856 / 2);
   EXPECT_NEAR(plan.token_flops, 30.02e9 + 0.25e9 + 2 * 6.979e9 + 0.54e9 * 4.5, 1e9);  // 4(N+H), LoRA, recompute, attention

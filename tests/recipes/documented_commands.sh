@@ -23,7 +23,7 @@ device: cpu
 output_dir: runs/mine
 YAML
 mkdir data && cp "$golden"/data/*.jsonl data/ && cp "$golden/data/train.jsonl" data/support.jsonl
-printf 'What is a cow?\n' > prompts.txt && head -c 3000 "$root/docs/design.md" > book.txt
+seq 2 40 > lengths.txt && printf 'What is a cow?\n' > prompts.txt && head -c 3000 "$root/docs/design.md" > book.txt
 "$graft" finetune job.yaml --quiet && cp -r runs/mine runs/a && cp -r runs/mine runs/b && cp -r runs/mine/adapter a && cp -r a b
 
 mkdir -p new
@@ -64,6 +64,9 @@ run() {   # PAGE LINE
     'graft finetune'*) command+=" output_dir=new/run$commands train.max_steps=2" ;;
     'graft chat'*) command+=' --max-new-tokens 2' ;;
     'graft generate'*) command+=' --max-new-tokens 2' ;;
+    # A shape becomes the tiny model's, its rows short ones.
+    'graft bench'*) command=$(sed -E "s#(llama|smollm2|qwen2.5|gemma)-[0-9.-]+[mb]#$golden/config.json data.max_length=40#; s#--batch [0-9x]+#--batch 2x40#" <<<"$command")
+                    command+=' --seconds 0.05 device=cpu train.dtype=fp32' ;;
     'graft new '*) command=${command/job.yaml/new/job$commands.yaml} ;;
   esac
   eval "graft() { '$graft' \"\$@\"; }; $command" >out.txt 2>&1 </dev/null || code=$?

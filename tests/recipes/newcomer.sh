@@ -69,6 +69,13 @@ runs 2 'allow-change' resume "$work/run" train.learning_rate=1e-2
 ! grep -rla 'tokens/s' "$work/run" || { echo "newcomer: messages went into the run's files" >&2; exit 1; }; ok
 runs 0 'wrote .*run/report.html' report "$work/run"
 runs 2 'not a run' report "$work"
+# how fast: a shape on random weights, a job on its own data
+shape=("$golden/config.json" device=cpu train.dtype=fp32 --seconds 0.05)
+runs 0 'of it is reached' bench "${shape[@]}" --batch 2x32
+runs 0 '"share_of_floor":' bench "${shape[@]}" --batch 2x32 --json
+runs 0 'tokens/s' bench "$job" --seconds 0.05
+runs 2 'ROWSxTOKENS' bench "${shape[@]}" --batch 2by32
+runs 2 'nor is it a shape .did you mean .smollm2-135m' bench smollm2-136m
 runs 0 'accuracy' evaluate "$work/run"
 runs 0 'perplexity' evaluate $golden $golden/data/val.jsonl
 runs 0 'differs by at most' export "$work/run" --merged "$work/merged" --adapter "$work/adapter"

@@ -14,6 +14,9 @@ at::Device device_from_name(std::string_view name);
 at::ScalarType dtype_from_name(std::string_view name, at::Device device);
 std::string dtype_to_name(at::ScalarType dtype);
 
+/// The card's name, or the processor's with the number of threads that compute.
+std::string device_title(at::Device device);
+
 /// One line a fact: version, LibTorch, CUDA built and found, the driver's fault if it has one, threads, the processor's instructions.
 std::string describe_machine();
 
@@ -31,6 +34,8 @@ struct DeviceMemory {
 DeviceMemory device_memory(at::Device device);
 /// The peaks count from here; nothing on the CPU.
 void reset_peak_memory(at::Device device);
+/// What the allocator holds back goes to the driver; nothing on the CPU.
+void release_memory(at::Device device);
 
 /// Waits for all work on the device.
 void synchronize(at::Device device);

@@ -1,0 +1,191 @@
+#!/usr/bin/env bash
+# The bars of issue 6, measured afresh: a line a bar, `name | figure | bound | holds` (or short, or not-run). Non-zero if any is short.
+#   speed.sh [--only NAME] [--gpu] [--out FILE]
+# NAME: cpu_fp32 cpu_bf16 cpu_short; with --gpu: 8b_bf16 8b_nf4 8b_nf4_offload 8b_nf4_short 8b_fp8 1b_bf16 1b_short 135m_short packed_1b packed_135m
+# start_135m start_8b 70b. Each runs alone in under 8 minutes. A rival is run in the same call: RIVALS_PYTHON (python3) imports it, from the folder
+# RIVALS_SITE where benchmarks/peers/pack.sh's archive was unpacked. What graft does not know yet, and a rival that is not here, is not-run.
+# Needs ./setup.sh; for cpu_short configs/wordnet/make_data.sh too. GRAFT_GPU_MODEL: SmolLM2's GGUF.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
+source benchmarks/acceptance/bars.sh
+graft=${GRAFT:-$release/graft}
+lengths=benchmarks/short_lengths.txt
+nf4=(quantization.format=nf4 quantization.double_quantization=true)
+log=$(mktemp) json=""
+trap 'rm -f "$log"' EXIT
+
+calc() { awk "BEGIN { printf \"%.$1f\", $2 }"; }
+# What standard error said last, in short.
+reason() { tail -n 1 "$log" | cut -c1-110; }
+# ours NAME ARGUMENTS...: graft bench's object in $json. A request that graft refuses is of something that it does not know yet.
+ours() {
+  local name=$1 status=0; shift
+  json=$("$graft" bench "$@" --json 2>"$log") || status=$?
+  case $status in
+    0) return 0 ;;
+    2) line "$name" "graft: $(reason)" "runs" not-run; return 1 ;;
+    *) line "$name" "exit $status: $(reason)" "runs" short; return 1 ;;
+  esac
+}
+# rival PROGRAM ARGUMENTS...: its lines in $rivals; fails if it is not here.
+rival() {
+  local program=$1; shift
+  rivals=$(PYTHONPATH=${RIVALS_SITE:-} "${RIVALS_PYTHON:-python3}" "benchmarks/peers/rival_$program.py" "$@" 2>"$log" | grep '^{"program"')
+  [[ -n $rivals ]]
+}
+# The tokens/s of the fastest case that fits in so many GiB; or of the case named.
+best_rival() {
+  "${RIVALS_PYTHON:-python3}" -c 'import json, sys
+rows = [r for r in map(json.loads, sys.argv[1].splitlines()) if "oom" not in r and r.get("peak_allocated_gib", 0) <= float(sys.argv[2])]
+best = max(rows, key=lambda r: r["tokens_per_second"], default=None)
+print("%.0f %s" % (best["tokens_per_second"], best["case"]) if best else "0 none")' "$rivals" "$1"
+}
+tokens() { field "$json" tokens_per_second; }
+# share_bar NAME PERCENT: of the floor.
+share_bar() {
+  local share; share=$(calc 1 "100 * $(field "$json" share_of_floor)")
+  line "$1: share of the floor ($(calc 0 "$(tokens)") of $(calc 0 "$(field "$json" floor_tokens_per_second)") tokens/s; step $(calc 2 "$(field "$json" step_ms)") ms, $(calc 2 "$(field "$json" step_ms_min)") to $(calc 2 "$(field "$json" step_ms_max)"); $(field "$json" card))" \
+    "$share %" ">= $2 %" "$(at_least "$share" "$2")"
+}
+memory_bar() {   # NAME GIB
+  local peak; peak=$(calc 2 "$(field "$json" peak_allocated_gib)")
+  line "$1: peak allocated, GiB (reserved $(calc 2 "$(field "$json" peak_reserved_gib)"), planned $(calc 2 "$(field "$json" planned_gib)"))" "$peak" "<= $2" "$(at_most "$peak" "$2")"
+}
+# ratio_bar NAME RIVAL'S-NAME RIVAL'S-TOKENS BOUND
+ratio_bar() {
+  local ratio; ratio=$(calc 2 "$(tokens) / $3")
+  line "$1: over $2 ($(calc 0 "$(tokens)") and $3 tokens/s)" "${ratio}x" ">= ${4}x" "$(at_least "$ratio" "$4")"
+}
+no_rival() { line "$1: over $2" "no rival here: $(reason)" ">= ${3}x" not-run; }
+# over_unsloth NAME SHAPE BOUND CASE [MORE-CASES] [-- ARGUMENTS]: the first case is the bar's, what it reaches in others is reported.
+over_unsloth() {
+  local name=$1 shape=$2 bound=$3 cases=() first; shift 3
+  while (($#)) && [[ $1 != -- ]]; do cases+=("$1"); shift; done
+  if rival unsloth "$shape" "${cases[@]}" --seconds "$((${#cases[@]} > 1 ? 10 : 20))" "${@:2}"; then
+    first=$(head -n 1 <<<"$rivals")
+    [[ $first == *'"oom"'* ]] && { line "$name: over Unsloth" "Unsloth is out of memory" ">= ${bound}x" holds; return; }
+    ratio_bar "$name" Unsloth "$(calc 0 "$(field "$first" tokens_per_second)")" "$bound"
+    ((${#cases[@]} > 1)) && line "$name: Unsloth's best of ${cases[*]}, tokens/s" "$(best_rival 1e9)" reported holds
+  else no_rival "$name" Unsloth "$bound"; fi
+}
+
+8b_bf16() {
+  ours "8B bf16 4x2048" llama-3.1-8b --batch 4x2048 train.dtype=bf16 || return 0
+  share_bar "8B bf16 4x2048" 85
+  over_unsloth "8B bf16 4x2048" llama-3.1-8b 1.25 4x2048
+}
+8b_nf4() {
+  ours "8B nf4 4x2048" llama-3.1-8b --batch 4x2048 train.dtype=bf16 "${nf4[@]}" || return 0
+  share_bar "8B nf4 4x2048" 80
+  memory_bar "8B nf4 4x2048" 32
+}
+8b_nf4_offload() {
+  ours "8B nf4 4x2048, layers recomputed, inputs offloaded" llama-3.1-8b --batch 4x2048 train.dtype=bf16 "${nf4[@]}" train.recompute=offload || return 0
+  share_bar "8B nf4 4x2048, layers recomputed, inputs offloaded" 82
+  memory_bar "8B nf4 4x2048, layers recomputed, inputs offloaded" 8.0
+}
+8b_nf4_short() {
+  ours "8B nf4 8x512" llama-3.1-8b --batch 8x512 --no-floor train.dtype=bf16 "${nf4[@]}" || return 0
+  over_unsloth "8B nf4 8x512" llama-3.1-8b 1.2 8x512 -- --format nf4
+}
+8b_fp8() {
+  local bf16
+  ours "8B bf16 4x2048" llama-3.1-8b --batch 4x2048 --no-floor train.dtype=bf16 || return 0
+  bf16=$(calc 0 "$(tokens)")
+  ours "8B fp8 4x2048" llama-3.1-8b --batch 4x2048 --no-floor train.dtype=fp8 || return 0
+  ratio_bar "8B fp8 4x2048" "our own bf16" "$bf16" 1.33
+}
+1b_bf16() {
+  ours "1B bf16 4x2048" llama-3.2-1b --batch 4x2048 train.dtype=bf16 || return 0
+  share_bar "1B bf16 4x2048" 80
+}
+1b_short() {
+  ours "1B bf16 4x512" llama-3.2-1b --batch 4x512 train.dtype=bf16 || return 0
+  share_bar "1B bf16 4x512" 62
+  over_unsloth "1B bf16 4x512" llama-3.2-1b 5 4x512 16x512 64x512
+}
+135m_short() {
+  ours "SmolLM2-135M bf16 8x512" smollm2-135m --batch 8x512 train.dtype=bf16 || return 0
+  share_bar "SmolLM2-135M bf16 8x512" 60
+  over_unsloth "SmolLM2-135M bf16 8x512" smollm2-135m 20 8x512 32x512 128x512
+}
+packed() {   # NAME SHAPE ROWS
+  local best memory
+  ours "$1" "$2" --lengths $lengths data.packing=true data.max_length=2048 train.micro_batch_size="$3" train.dtype=bf16 || return 0
+  memory=$(field "$json" peak_allocated_gib)
+  if rival unsloth "$2" pack:2048 pack:4096 pack:8192 pack:16384 pack:32768 --lengths $lengths --seconds 10; then
+    best=$(best_rival "$memory")
+    ratio_bar "$1" "Unsloth's packing, ${best#* } the best within our $(calc 1 "$memory") GiB" "${best% *}" 1.3
+  else no_rival "$1" "Unsloth's packing" 1.3; fi
+  if rival peft "$2" pad:16 --lengths $lengths; then ratio_bar "$1" "PEFT padding 16 samples to their longest" "$(calc 0 "$(field "$rivals" tokens_per_second)")" 3
+  else no_rival "$1" "PEFT padding" 3; fi
+}
+packed_1b() { packed "1B, samples of 150 tokens on average, packed" llama-3.2-1b 8; }
+packed_135m() { packed "SmolLM2-135M, samples of 150 tokens on average, packed" smollm2-135m 16; }
+
+# Seconds from Enter to the first finished step of `graft finetune ARGUMENTS`, the second of two runs.
+first_step() {
+  local start end
+  for _ in 1 2; do
+    start=$(date +%s%N)
+    end=$("$graft" finetune "$@" train.max_steps=1 --overwrite --json 2>"$log" | { grep -m 1 -q '"event":"step"' && date +%s%N; cat >/dev/null; })
+  done
+  [[ -n $end ]] && calc 2 "($end - $start) / 1e9"
+}
+start_bar() {   # NAME BOUND ARGUMENTS...
+  local name=$1 bound=$2 seconds; shift 2
+  seconds=$(first_step "$@") || { line "$name: Enter to the first finished step" "failed: $(reason)" "<= $bound s" short; return; }
+  line "$name: Enter to the first finished step, files in the cache" "$seconds s" "<= $bound s" "$(at_most "$seconds" "$bound")"
+}
+start_135m() {
+  local work; work=$(mktemp -d)
+  start_bar SmolLM2-135M 3 configs/lora.yaml model.path="$model" 'data.train=[tests/golden/tiny_chat/data/train.jsonl]' 'data.val=[]' data.val_size=0 eval.every=0 output_dir="$work/run"
+  rm -rf "$work"
+}
+start_8b() {
+  local work; work=$(mktemp -d)
+  "$python" benchmarks/acceptance/random_folder.py configs/shapes/llama-3.1-8b.json "$work/model" 32 tests/golden/tiny_chat 128256 2>"$log" ||
+    { line start_8b "no model: $(reason)" "runs" short; return; }
+  GRAFT_CACHE=$work/cache start_bar "8B from its cached nf4 base" 15 configs/qlora_8b.yaml model.path="$work/model" quantization.store=true 'data.train=[tests/golden/tiny_chat/data/train.jsonl]' \
+    'data.val=[]' data.val_size=0 eval.every=0 output_dir="$work/run"
+  rm -rf "$work"
+}
+70b() {
+  ours "70B nf4 1x2048, layers recomputed" llama-3.1-70b --batch 1x2048 --no-floor train.dtype=bf16 "${nf4[@]}" train.recompute=layer || return 0
+  line "70B nf4 1x2048, layers recomputed: tokens/s" "$(calc 0 "$(tokens)")" reported holds
+  memory_bar "70B nf4 1x2048, layers recomputed" 79
+}
+
+# The CPU's: two threads that keep to their cores; user seconds over wall seconds are in the line, and far under 1.8 is no measurement.
+cpu_rival() { OMP_PROC_BIND=true "$python" benchmarks/peers/cpu_peft.py --dtype "$1" --threads 2 --rows 4 --length 512 --steps 3 2>"$log" | tail -n 1; }
+cpu_step() {   # DTYPE BOUND
+  local theirs slow=1
+  OMP_PROC_BIND=true OMP_NUM_THREADS=2 ours "SmolLM2-135M $1 4x512" smollm2-135m --batch 4x512 train.dtype="$1" device=cpu || return 0
+  theirs=$(cpu_rival "$1")
+  [[ $theirs == *step_s* ]] || { line "SmolLM2-135M $1 4x512: over PEFT" "${theirs:-$(reason)}" ">= ${2}x" not-run; return; }
+  [[ $1 == fp32 ]] && "$python" -c 'import json, sys; f = json.loads(sys.argv[1])["floor"]; sys.exit(f["mm_s"] >= 2 * f["onednn_s"])' "$theirs" || slow=0
+  if [[ $1 == fp32 && $slow == 0 ]]; then line "SmolLM2-135M fp32 4x512: over PEFT" "$(calc 2 "$(tokens) / $(field "$theirs" tokens_per_s)")x" ">= ${2}x where its products run at under half of oneDNN's speed" not-run
+  else ratio_bar "SmolLM2-135M $1 4x512" "PEFT (user over wall $(field "$theirs" user_per_wall), ours $(calc 2 "$(field "$json" processor_per_wall)"))" "$(field "$theirs" tokens_per_s)" "$2"; fi
+}
+cpu_fp32() {
+  cpu_step fp32 2.0
+  [[ $json == \{* ]] && share_bar "SmolLM2-135M fp32 4x512" 75
+}
+cpu_bf16() {
+  grep -q avx512_bf16 /proc/cpuinfo || { line "SmolLM2-135M bf16 4x512: over PEFT" "this processor has no AVX512-BF16" ">= 1.5x" not-run; return; }
+  cpu_step bf16 1.5
+}
+cpu_short() {
+  local data=runs/wordnet-data order
+  [[ -s $data/train.jsonl ]] || sh configs/wordnet/make_data.sh $data >/dev/null 2>&1 || { line cpu_short "no data" runs not-run; return; }
+  OMP_PROC_BIND=true OMP_NUM_THREADS=2 ours "WordNet samples, fp32" configs/wordnet.yaml train.dtype=fp32 device=cpu 'data.val=[]' eval.metric=loss || return 0
+  for order in grouped random; do
+    rivals=$(OMP_PROC_BIND=true "$python" benchmarks/peers/wordnet_peft.py "$model" $data --dtype fp32 --threads 2 --steps 12 --order $order --head all --evaluate no 2>"$log" | tail -n 1)
+    [[ $rivals == \{* ]] || { line "WordNet samples, fp32: over PEFT, $order batches" "no rival: $(reason)" ratio not-run; continue; }
+    ratio_bar "WordNet samples, fp32" "PEFT, $order batches" "$(calc 0 "$(field "$rivals" tokens_per_second)")" "$([[ $order == grouped ]] && echo 2 || echo 4)"
+  done
+}
+
+bars=(cpu_fp32 cpu_bf16 cpu_short)
+((gpu)) && bars=(8b_bf16 8b_nf4 8b_nf4_offload 8b_nf4_short 8b_fp8 1b_bf16 1b_short 135m_short packed_1b packed_135m start_135m start_8b 70b)
+run_bars "${bars[@]}"

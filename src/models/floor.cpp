@@ -1,0 +1,170 @@
+#include "graft/models/floor.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "graft/core/runtime.h"
+#include "graft/ops/captured.h"
+#include "plan_parts.h"
+
+namespace graft {
+namespace {
+
+using Work = std::function<void()>;
+
+struct Shape {
+  int64_t in, out;
+  auto operator<=>(const Shape&) const = default;
+};
+
+/// What is multiplied in one product in the best of cases: sites that read the same input.
+bool joins(Role role, Role last) {
+  const bool in_qkv = role == Role::key || role == Role::value;
+  return (in_qkv && (last == Role::query || last == Role::key)) || (role == Role::up && last == Role::gate);
+}
+
+struct Products {
+  std::vector<Shape> layers;
+  std::optional<Shape> head;
+  double numbers() const {
+    double sum = head ? static_cast<double>(head->in * head->out) : 0;
+    for (const Shape& s : layers) sum += static_cast<double>(s.in * s.out);
+    return sum;
+  }
+};
+
+Products products_of(const Transformer& outline) {
+  Products all;
+  Role last = Role::other;
+  for (const Site* site : outline.sites()) {
+    if (site->kind() != SiteKind::linear || !site->weight()) continue;
+    const Shape shape{site->weight()->in_features(), site->weight()->out_features()};
+    if (site->role() == Role::head)
+      all.head = shape;
+    else if (joins(site->role(), last))
+      all.layers.back().out += shape.out;
+    else
+      all.layers.push_back(shape);
+    last = site->role();
+  }
+  return all;
+}
+
+/// x W^T by the fastest that LibTorch has: oneDNN on the CPU, whose `mm` takes a slower library for fp32.
+Tensor product(const Tensor& x, const Tensor& weight) {
+  if (!x.is_cpu()) return at::mm(x, weight.t());
+  static const auto linear = c10::Dispatcher::singleton()
+                                 .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
+                                 .typed<Tensor(const Tensor&, const Tensor&, const std::optional<Tensor>&, std::string_view,
+                                               c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>)>();
+  return linear.call(x, weight, std::nullopt, "none", c10::List<std::optional<at::Scalar>>(), "");
+}
+
+/// A matrix with what its products read: different matrices a layer, as in training, while memory lasts; the same inputs.
+struct Multiplied {
+  Tensor weight, turned, x, gradient;
+  void forward() const { product(x, weight); }
+  void back() const { turned.defined() ? product(gradient, turned) : at::mm(gradient, weight); }
+};
+
+class Matrices {
+ public:
+  Matrices(int64_t tokens, const at::TensorOptions& options, int64_t room) : tokens_(tokens), options_(options), room_(room) {}
+
+  Multiplied next(const Shape& shape) {
+    Multiplied m;
+    auto& made = made_[shape];
+    const bool on_cpu = options_.device().is_cpu();
+    const auto bytes = shape.in * shape.out * static_cast<int64_t>(options_.dtype().itemsize()) * (on_cpu ? 2 : 1);
+    if (made.empty() || room_ >= bytes) {
+      room_ -= bytes;
+      m.weight = at::randn({shape.out, shape.in}, options_) * 0.02;
+      if (on_cpu) m.turned = m.weight.t().contiguous();
+      made.push_back(m);
+    } else {
+      m = made[turn_++ % made.size()];
+    }
+    m.x = input(shape.in), m.gradient = input(shape.out);
+    return m;
+  }
+
+ private:
+  Tensor input(int64_t width) {
+    Tensor& x = inputs_[width];
+    return x.defined() ? x : x = at::randn({tokens_, width}, options_);
+  }
+  int64_t tokens_;
+  at::TensorOptions options_;
+  int64_t room_;
+  size_t turn_ = 0;
+  std::map<Shape, std::vector<Multiplied>> made_;
+  std::map<int64_t, Tensor> inputs_;
+};
+
+Work products_work(const Products& products, const StepShape& shape, const at::TensorOptions& options) {
+  Matrices matrices(shape.rows * shape.columns, options, device_memory(options.device()).free / 3);
+  std::vector<Multiplied> layers, head;
+  for (const Shape& s : products.layers) layers.push_back(matrices.next(s));
+  if (products.head) head.push_back(matrices.next(*products.head));
+  return [layers, head, twice = shape.recompute] {
+    for (const auto& m : layers) m.forward();
+    for (const auto& m : head) m.forward(), m.back();
+    for (auto m = layers.rbegin(); m != layers.rend(); ++m) {
+      if (twice) m->forward();
+      m->back();
+    }
+  };
+}
+
+Work attention_work(const ModelFacts& facts, int64_t layers, const StepShape& shape, const at::TensorOptions& options) {
+  const bool grouped = facts.heads != facts.kv_heads && options.device().is_cuda();  // the CPU kernel takes equal heads only
+  const auto heads = [&](int64_t count) {
+    return at::randn({shape.rows, count, shape.columns, facts.head_dim}, options).requires_grad_();
+  };
+  const int64_t kv_heads = grouped ? facts.kv_heads : facts.heads;
+  const Tensor q = heads(facts.heads), k = heads(kv_heads), v = heads(kv_heads), gradient = at::randn_like(q);
+  return [=, causal = !facts.encoder] {
+    const at::AutoGradMode grad(true);
+    for (int64_t i = 0; i < layers; ++i) {
+      const Tensor out = at::scaled_dot_product_attention(q, k, v, {}, 0.0, causal, std::nullopt, grouped);
+      torch::autograd::grad({out}, {q, k, v}, {gradient});
+    }
+  };
+}
+
+/// The median of stretches of at least a twentieth of a second, as the card is when it has work all the time.
+double seconds_of(const Work& work, at::Device device, double seconds) {
+  const auto run = [&](int64_t times) {
+    const auto start = std::chrono::steady_clock::now();
+    for (int64_t i = 0; i < times; ++i) work();
+    synchronize(device);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  const double once = run(1);
+  const auto stretch = std::max<int64_t>(1, static_cast<int64_t>(0.05 / once));
+  std::vector<double> all;
+  for (double spent = 0; spent < seconds || all.size() < 3; spent += all.back() * static_cast<double>(stretch))
+    all.push_back(run(stretch) / static_cast<double>(stretch));
+  std::nth_element(all.begin(), all.begin() + std::ssize(all) / 2, all.end());
+  return all[all.size() / 2];
+}
+
+}  // namespace
+
+Floor measure_floor(const Transformer& outline, const Json& config, const StepShape& shape, at::Device device, double seconds) {
+  const at::NoGradGuard no_grad;
+  const auto options = at::TensorOptions(shape.dtype).device(device);
+  const Products products = products_of(outline);
+  Floor floor;
+  floor.product_flops = 4.0 * static_cast<double>(shape.rows * shape.columns) * products.numbers();
+  floor.products_seconds = seconds_of(captured(device, products_work(products, shape, options)), device, seconds);
+  floor.attention_seconds =
+      seconds_of(captured(device, attention_work(facts_of(outline, config), outline.layers(), shape, options)), device, seconds);
+  return floor;
+}
+
+}  // namespace graft
