@@ -38,6 +38,7 @@ struct Job {
   EvalOptions eval;
   CheckpointOptions checkpoint;
   std::string device = "auto";
+  bool deterministic = false;
   std::string output_dir;
   void visit(auto& v) {
     v("model", model, "the base");
@@ -48,6 +49,7 @@ struct Job {
     v("eval", eval, "how it is judged on the way");
     v("checkpoint", checkpoint, "what is kept to go on from");
     v("device", device, "auto | cpu | cuda | cuda:N");
+    v("deterministic", deterministic, "the same bits each time on a GPU too: slower algorithms there, none that differs from run to run");
     v("output_dir", output_dir, "the run's folder");
   }
 };

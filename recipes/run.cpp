@@ -184,6 +184,7 @@ void run_jobs(std::vector<RunPart> parts, bool allow_change, Observer& observer,
   for (auto& [name, job, checkpoint] : parts)
     members.push_back({name, std::move(job), std::move(checkpoint), parts.size() == 1 ? log : named(log, name), std::nullopt, nullptr, {}, nullptr});
   const Job& job = members.front().job;   // of what they share
+  const Deterministic repeatable(job.deterministic);
   const at::Device device = device_from_name(job.device);
   const at::ScalarType dtype = dtype_from_name(job.train.dtype, device);
   if (const auto& checkpoint = members.front().checkpoint) at::set_num_threads(checkpoint->facts.value("threads", at::get_num_threads()));
@@ -192,7 +193,7 @@ void run_jobs(std::vector<RunPart> parts, bool allow_change, Observer& observer,
   std::shared_ptr<Transformer> model;
   within_memory(members.front(), base, task, device, [&] { model = load_base(base, {device, dtype, job.quantization, task}, log, stop); });
   for (auto& member : members) {
-    const Json facts = facts_of(base, member.job.data, member.data->train, device, dtype);
+    const Json facts = facts_of(base, member.job, member.data->train, device, dtype);
     make_trainer(member, *model, base, facts, allow_change, stop);
     open_record(member, *model, base, facts, observer, stop);
   }

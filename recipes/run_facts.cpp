@@ -35,13 +35,14 @@ std::string changed_files(const Json& then, const Json& now) {
 
 }  // namespace
 
-Json facts_of(const Base& base, const DataOptions& data, const Dataset& train, at::Device device, at::ScalarType dtype) {
+Json facts_of(const Base& base, const Job& job, const Dataset& train, at::Device device, at::ScalarType dtype) {
   return {{"graft", GRAFT_VERSION},
           {"base_fingerprint", fmt::format("{:016x}", base.files->fingerprint())},
           {"data_hash", fmt::format("{:016x}", train.hash())},
-          {"data_files", data_files_of(data)},
+          {"data_files", data_files_of(job.data)},
           {"device", device.is_cuda() ? "cuda" : "cpu"},
           {"dtype", dtype_to_name(dtype)},
+          {"deterministic", job.deterministic},
           {"threads", at::get_num_threads()},
           {"cpu_capability", at::get_cpu_capability()}};
 }
@@ -58,8 +59,8 @@ void check_facts(const Json& then, const Json& now, bool allow_change, const Log
         changed_files(then.value("data_files", Json::object()), now.at("data_files")));
   if (!allow_change) refused.raise("the run cannot go on exactly (--allow-change goes on all the same):");
   for (const auto& text : refused.errors()) log.warn("{}", text);
-  for (const char* key : {"device", "dtype", "cpu_capability", "threads"})
-    if (differs(key))
+  for (const char* key : {"device", "dtype", "deterministic", "cpu_capability", "threads"})
+    if (then.contains(key) && differs(key))
       log.warn("{} was {} and is {}: results will not be equal to the bit", key, to_line(then.value(key, Json())),
                to_line(now.value(key, Json())));
 }

@@ -1,10 +1,10 @@
 #pragma once
-// What a run's steps were taken with, kept in its checkpoints: base, data, device, numbers of threads.
+// What a run's steps were taken with, kept in its checkpoints: base, data, device, determinism, numbers of threads.
 #include "session.h"
 
 namespace graft {
 
-Json facts_of(const Base& base, const DataOptions& data, const Dataset& train, at::Device device, at::ScalarType dtype);
+Json facts_of(const Base& base, const Job& job, const Dataset& train, at::Device device, at::ScalarType dtype);
 
 /// What the checkpoint's steps were taken with must be here again: base and data to the bit (RequestError; a warning where the
 /// change is allowed); threads are set, the rest is told.

@@ -33,12 +33,13 @@ bool SampleAnswers::due(int64_t step) const {
 
 void SampleAnswers::begin(int64_t step) {
   cut_lines(setup_.file, step);
+  if (setup_.prompts.empty()) return;
   const auto lines = whole_lines(setup_.file);
   const auto done = std::count_if(lines.begin(), lines.end(), [&](const Json& line) { return line.at("step") == step; });
-  if (!due(step) || done == std::ssize(setup_.prompts))
-    return;  // a stop or a kill may have come between the step and its answers
-  cut_lines(setup_.file, step - 1);
-  answer(step);
+  const bool missing = due(step) && done < std::ssize(setup_.prompts);   // a stop or a kill came between the step and its answers
+  if (missing) cut_lines(setup_.file, step - 1);
+  out_.emplace(setup_.file, setup_.log);
+  if (missing) answer(step);
 }
 
 void SampleAnswers::on_step(const StepReport& report) {
@@ -73,9 +74,7 @@ void SampleAnswers::answer(int64_t step) {
   } catch (const Stopped&) {  // the trainer sees the stop too, and saves; begin() makes up for the answers
     return;
   }
-  std::ofstream out(setup_.file, std::ios::app);
-  out << lines << std::flush;
-  if (!out.good()) setup_.log.warn("{}: cannot be written", setup_.file.string());
+  out_->add(lines);
 }
 
 }  // namespace graft

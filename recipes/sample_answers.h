@@ -2,11 +2,13 @@
 // eval.prompts: what the model says to the same prompts before, during and after training. Greedy, and apart from all that
 // training counts.
 #include <filesystem>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
 
 #include "graft/core/log.h"
+#include "graft/io/append_file.h"
 #include "graft/nn/transformer.h"
 #include "graft/train/observer.h"
 #include "session.h"
@@ -48,6 +50,7 @@ class SampleAnswers : public Observer {
   std::string lines_of(size_t begin, size_t end, int64_t step);
   Setup setup_;
   Observer& next_;
+  std::optional<AppendFile> out_;   // from begin() on, where there are prompts
 };
 
 }  // namespace graft

@@ -27,14 +27,23 @@ if(NOT FMT_INCLUDE OR NOT JSON_INCLUDE OR NOT CLI11_INCLUDE)
 endif()
 
 add_library(graft_third_party INTERFACE)
-# fmt's folder comes before torch's, which bundles another fmt; header-only, because no static one is packaged.
+# fmt's folder comes before torch's, which bundles another fmt.
 file(MAKE_DIRECTORY ${GRAFT_DEPS}/first)
 file(CREATE_LINK ${FMT_INCLUDE}/fmt ${GRAFT_DEPS}/first/fmt SYMBOLIC)
 target_include_directories(graft_third_party BEFORE INTERFACE $<BUILD_INTERFACE:${GRAFT_DEPS}/first>)
 target_include_directories(graft_third_party INTERFACE
   $<BUILD_INTERFACE:${PCRE2_INCLUDE}> $<BUILD_INTERFACE:${UTF8PROC_INCLUDE}> $<BUILD_INTERFACE:${YAML_CPP_INCLUDE}>
   $<BUILD_INTERFACE:${JSON_INCLUDE}> $<BUILD_INTERFACE:${CLI11_INCLUDE}>)
-target_compile_definitions(graft_third_party INTERFACE FMT_HEADER_ONLY=1 PCRE2_CODE_UNIT_WIDTH=8 PCRE2_STATIC UTF8PROC_STATIC)
+# No static fmt is packaged: of fmt 9 (Debian 12, Ubuntu 24.04) we compile the code ourselves, once; of others each file compiles it. Who links
+# to an installed graft may have yet another.
+file(STRINGS ${FMT_INCLUDE}/fmt/core.h fmt_version REGEX "define FMT_VERSION 9[0-9][0-9][0-9][0-9]$")
+if(fmt_version)
+  set(GRAFT_FMT_SOURCE ${CMAKE_CURRENT_LIST_DIR}/fmt.cpp)
+  target_compile_definitions(graft_third_party INTERFACE $<INSTALL_INTERFACE:FMT_HEADER_ONLY=1>)
+else()
+  target_compile_definitions(graft_third_party INTERFACE FMT_HEADER_ONLY=1)
+endif()
+target_compile_definitions(graft_third_party INTERFACE PCRE2_CODE_UNIT_WIDTH=8 PCRE2_STATIC UTF8PROC_STATIC)
 target_link_libraries(graft_third_party INTERFACE
   $<BUILD_INTERFACE:${YAML_CPP_LIBRARY}> $<BUILD_INTERFACE:${PCRE2_LIBRARY}> $<BUILD_INTERFACE:${UTF8PROC_LIBRARY}>
   ZLIB::ZLIB Threads::Threads ${CMAKE_DL_LIBS})

@@ -2,8 +2,9 @@
 # The bars of issue 7 on what a run survives, measured afresh: a line a bar, `name | figure | bound | holds` (or short, or not-run). Non-zero if any
 # is short.
 #   never_lose_a_run.sh [--only NAME] [--gpu] [--out FILE]
-# NAME: kills power_loss faults checkpoint_stall fuzz plan documented; with --gpu: gpu_kills gpu_plan. KILLS (200) and REPLAYS (300) say how many, FUZZ_MINUTES how long
-# the long fuzz may take (none: to its end, which is hours). Needs ./setup.sh test to have run.
+# NAME: kills repeatable power_loss faults checkpoint_stall fuzz plan documented; with --gpu: gpu_kills repeatable gpu_plan. KILLS (200; on a GPU
+# 20) and REPLAYS (300) say how many, FUZZ_MINUTES how long the long fuzz may take (none: to its end, which is hours). Needs ./setup.sh test to have
+# run; --gpu only the program (GRAFT_BUILD: its folder) and python3 (GRAFT_VENV_PYTHON).
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
 source benchmarks/acceptance/bars.sh
@@ -33,8 +34,27 @@ count_kills() {   # NAME COUNT ARGUMENTS...: kills.sh's last line as a bar
 }
 kills() { count_kills kills "${KILLS:-200}" 1; }
 gpu_kills() {
-  "$graft" schema | grep -q '"deterministic"' || { line "kills on a GPU" "no option 'deterministic' yet" "" not-run; return; }
+  "$graft" doctor | grep -q 'none usable' && { line "kills on a GPU" "no GPU here" "20 of 20" not-run; return; }
   count_kills "kills on a GPU, deterministic" "${KILLS:-20}" 1 device=cuda train.dtype=bf16 deterministic=true
+}
+
+# Jobs whose steps take other kernels: each comes out of two runs the same to the bit, and so does recompute=layer beside none.
+repeatable() {
+  local device=cpu dtype=fp32 what jobs=() different=()
+  ((gpu)) && device=cuda dtype=bf16
+  sed '/^adapter/d' "$work/job.yaml" >"$work/any.yaml"
+  for what in 'lora, dropout: 0.2' dora pissa vera ia3 houlsby parallel prompt_tuning p_tuning prefix_tuning p_tuning_v2 full head; do jobs+=("adapter={method: $what}"); done
+  jobs+=('adapter={method: loftq} quantization.format=nf4' 'quantization.format=nf4 quantization.double_quantization=true' 'data.packing=true data.max_length=128'
+         'quantization.format=int4_affine quantization.clip=percentile' 'quantization.format=fp8 train.recompute=layer' 'model.new_tokens=["<a>", "<b>"]')
+  repeat() { rm -rf "$1"; "$graft" finetune "$work/any.yaml" --quiet output_dir="$1" deterministic=true device=$device train.dtype=$dtype eval.every=0 'data.val=[]' "${@:2}" >"$work/out" 2>&1; }
+  for what in "${jobs[@]}"; do
+    mapfile -t words < <("$python" -c 'import re, sys; print(*re.split(r" (?=[a-z_]+\.[a-z_]+=)", sys.argv[1]), sep="\n")' "$what")
+    repeat "$work/one" "${words[@]}" && repeat "$work/two" "${words[@]}" && diff -rq "$work/one/adapter" "$work/two/adapter" >/dev/null ||
+      different+=("$what ($(tail -n 1 "$work/out" | cut -c1-200))")
+  done
+  repeat "$work/one" && repeat "$work/two" train.recompute=layer && diff -rq "$work/one/adapter" "$work/two/adapter" >/dev/null || different+=("recompute=layer beside none")
+  if ((${#different[@]})); then line "repeatable on $device" "not: $(printf '%s; ' "${different[@]}")" "all" short
+  else line "repeatable on $device" "$((${#jobs[@]} + 1)) jobs, to the bit" "all" holds; fi
 }
 
 power_loss() {
@@ -154,6 +174,6 @@ documented() {
   [[ $text == *" ran" ]] && line "documented commands" "${text#*: }" "all" holds || line "documented commands" "$text" "all" short
 }
 
-bars=(kills power_loss faults checkpoint_stall fuzz plan documented)
-((gpu)) && bars=(gpu_kills gpu_plan)
+bars=(kills repeatable power_loss faults checkpoint_stall fuzz plan documented)
+((gpu)) && bars=(gpu_kills repeatable gpu_plan)
 run_bars "${bars[@]}"

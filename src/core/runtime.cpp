@@ -110,6 +110,25 @@ void release_memory(at::Device device) {
   if (device.is_cuda()) at::getDeviceAllocator(device.type())->emptyCache();
 }
 
+Deterministic::Deterministic(bool wanted) : wanted_(wanted) {
+  at::Context& context = at::globalContext();
+  before_ = context.deterministicAlgorithms(), warn_only_before_ = context.deterministicAlgorithmsWarnOnly();
+  fill_before_ = context.deterministicFillUninitializedMemory(), cudnn_before_ = context.userEnabledCuDNNSDP();
+  if (!wanted_) return;
+  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 1);
+  context.setDeterministicAlgorithms(true, /*warn_only=*/false);
+  context.setDeterministicFillUninitializedMemory(false);   // a pass over memory for bugs that the tests look for
+  context.setSDPUseCuDNN(false);
+}
+
+Deterministic::~Deterministic() {
+  if (!wanted_) return;
+  at::Context& context = at::globalContext();
+  context.setDeterministicAlgorithms(before_, warn_only_before_);
+  context.setDeterministicFillUninitializedMemory(fill_before_);
+  context.setSDPUseCuDNN(cudnn_before_);
+}
+
 void synchronize(at::Device device) {
   if (device.is_cuda()) kernels::cuda_synchronize(device.index());
 }

@@ -41,8 +41,8 @@ void check_finite(const Tensor& flat, std::string_view name) {
 }
 
 Tensor kth(const Tensor& groups, double share) {   // the value below which `share` of each row lies
-  const auto k = static_cast<int64_t>(std::ceil(share * static_cast<double>(groups.size(1))));
-  return std::get<0>(groups.kthvalue(std::clamp<int64_t>(k, 1, groups.size(1)), 1));
+  const int64_t count = groups.size(1), k = std::clamp<int64_t>(static_cast<int64_t>(std::ceil(share * static_cast<double>(count))), 1, count);
+  return std::get<0>(groups.topk(count - k + 1, 1)).select(1, count - k);   // kthvalue is refused where a run is deterministic, for its indices
 }
 
 void encode(kernels::Codec codec, const Tensor& x, const kernels::Constants& constants, Tensor& codes) {

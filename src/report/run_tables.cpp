@@ -121,11 +121,12 @@ std::string environment(const RunHistory& run) {
   for (const Json& session : run.sessions) {
     if (session.value("event", std::string()) != "start") continue;
     rows.push_back({time_shown(session), fmt::format("{}", count_of(session, "step")), cell(session, "device"),
-                    cell(session, "dtype"), cell(session, "threads"), cell(session, "cpu_capability"), cell(session, "graft")});
+                    cell(session, "dtype"), cell(session, "deterministic"), cell(session, "threads"), cell(session, "cpu_capability"),
+                    cell(session, "graft")});
     machine = cell(session, "machine");
   }
   if (rows.empty()) return "";
-  return table({"session began", "after step", "device", "dtype", "threads", "instructions", "graft"}, rows) + "<br><pre>" +
+  return table({"session began", "after step", "device", "dtype", "deterministic", "threads", "instructions", "graft"}, rows) + "<br><pre>" +
          machine + "</pre>\n";
 }
 

@@ -1,30 +1,17 @@
 #include "graft/io/append_file.h"
 
-#include <sys/resource.h>
-
-#include <csignal>
-
 #include "io/temporary.h"
+#include "support/file_size_limit.h"
 
 namespace graft {
 namespace {
+
+using testing::FileSizeLimit;
 
 std::string text_of(const std::filesystem::path& file) {
   std::ifstream in(file);
   return {std::istreambuf_iterator<char>(in), {}};
 }
-
-/// Files of this process can have so many bytes while it lives: what a full disk is to a writer.
-struct FileSizeLimit {
-  explicit FileSizeLimit(rlim_t bytes) {
-    std::signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &before);
-    const rlimit limit{bytes, before.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() { setrlimit(RLIMIT_FSIZE, &before); }
-  rlimit before{};
-};
 
 TEST(AppendFile, WhatAFullDiskDoesNotTakeComesLater) {
   TemporaryFolder folder;

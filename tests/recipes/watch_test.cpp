@@ -9,6 +9,7 @@
 #include "graft/io/atomic_file.h"
 #include "graft/report/metrics.h"
 #include "graft/report/run_history.h"
+#include "support/file_size_limit.h"
 #include "support/models.h"
 
 namespace graft::testing {
@@ -104,6 +105,23 @@ TEST_F(WatchTest, ARunInTwoSessionsLeavesTheSameLines) {
     EXPECT_EQ(norms("whole"), norms(run));
     EXPECT_EQ(norms(run).at("seen"), 10);
   }
+}
+
+/// The disk is full from step 3 to step 7, at whose ends no answers are due.
+struct FullDisk : Observer {
+  void on_step(const StepReport& report) override {
+    if (report.step == 3) limit.emplace(0);
+    if (report.step == 7) limit.reset();
+  }
+  std::optional<FileSizeLimit> limit;
+};
+
+TEST_F(WatchTest, AFullDiskCostsNoAnswer) {
+  train(job("whole", true));
+  FullDisk observer;
+  finetune(alone(job("run", true)), {}, observer, log_, {});
+  EXPECT_EQ(file("whole/samples.jsonl"), file("run/samples.jsonl"));
+  EXPECT_TRUE(said("run/samples.jsonl: cannot be written: File too large; the run goes on")) << said_;
 }
 
 TEST_F(WatchTest, PromptsAreReadAtTheDoor) {

@@ -1,5 +1,5 @@
 #pragma once
-// Where and in what type a run computes.
+// Where, in what type and how repeatably a run computes.
 #include <ATen/core/Tensor.h>
 
 #include <string>
@@ -36,6 +36,19 @@ DeviceMemory device_memory(at::Device device);
 void reset_peak_memory(at::Device device);
 /// What the allocator holds back goes to the driver; nothing on the CPU.
 void release_memory(at::Device device);
+
+/// While it lives, LibTorch takes only algorithms that give the same bits each time, and throws where it has none: no float atomics, no
+/// cuDNN attention (the other kinds have such a backward), cuBLAS with a workspace of a fixed size. That must be told before cuBLAS is first
+/// used in the process. Nothing if it is not wanted.
+class Deterministic {
+ public:
+  explicit Deterministic(bool wanted);
+  Deterministic(const Deterministic&) = delete;
+  ~Deterministic();
+
+ private:
+  bool wanted_, before_, warn_only_before_, fill_before_, cudnn_before_;
+};
 
 /// Waits for all work on the device.
 void synchronize(at::Device device);
