@@ -155,7 +155,10 @@ bool DecoderAttention::add_to(BlockParts& parts) const {
   for (const auto& linear : qkv_) parts.qkv.push_back(linear.get());
   parts.attention_output = {output_.get()};
   parts.heads = heads_, parts.kv_heads = kv_heads_, parts.head_dim = head_dim_, parts.scores = scores_;
-  return qk_norm_ == QkNorm::none && dropout_.share == 0;
+  if (qk_norm_ == QkNorm::head) parts.head_norms = {q_norm_->gain(), k_norm_->gain(), q_norm_->eps()};
+  const bool norms_fit = qk_norm_ == QkNorm::none || (qk_norm_ == QkNorm::head && !qkv_.front()->bias().defined() &&
+                                                      has_head_norm(parts.head_norms, head_dim_, qkv_.front()->weight()->dtype()));
+  return norms_fit && dropout_.share == 0;
 }
 
 bool DecoderMlp::add_to(BlockParts& parts) const {

@@ -119,7 +119,7 @@ TEST(FusedBlock, DropsWhatThePlainPathDrops) {
 }
 
 TEST(FusedBlock, FamiliesThatItTakes) {
-  for (const std::string family : {"llama", "mistral", "qwen2", "gemma", "smollm3"}) EXPECT_EQ(lora_model(family, {"q_proj"})->fused_layers("a"), 2) << family;
+  for (const std::string family : {"llama", "mistral", "qwen2", "qwen3", "gemma", "smollm3"}) EXPECT_EQ(lora_model(family, {"q_proj"})->fused_layers("a"), 2) << family;
   EXPECT_EQ(lora_model("gpt2", {"c_attn"})->fused_layers("a"), 0);   // no gate
 }
 
@@ -132,7 +132,7 @@ TEST(FusedBlock, WeightsThatMovedAreWhatTheyWere) {
 
 /// Sixteen bits: the fused path's error against float64 is no larger than the plain path's (a tenth is chance).
 TEST(FusedBlock, InSixteenBitsItIsNoWorse) {
-  for (const std::string family : {"llama", "qwen2"}) {
+  for (const std::string family : {"llama", "qwen2", "qwen3"}) {
     const auto exact = lora_model(family, {"all-linear"}, at::kDouble);
     const auto m = lora_model(family, {"all-linear"}, at::kBFloat16);
     // The exact model has the rounded base.

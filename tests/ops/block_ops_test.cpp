@@ -5,6 +5,7 @@
 
 #include "graft/ops/activation.h"
 #include "graft/ops/attention_pass.h"
+#include "graft/ops/head_norm.h"
 #include "graft/ops/launch.h"
 #include "graft/ops/linear_cross_entropy.h"
 #include "graft/ops/norm.h"
@@ -89,6 +90,31 @@ TEST(BlockOps, Rotation) {
         rotate_into(parts(all)[0].clone(), parts(all)[1].clone(), parts(all)[2].clone(), dim, {}, rotation, true, wide);
         EXPECT_LT(relative(wide, text(exact(all), true)), bound(dtype));
       }
+}
+
+TEST(BlockOps, NormsOfHeadsAndRotation) {
+  for (const int64_t dim : {64, 128, 8})
+    for (const auto dtype : types) {
+      const int64_t tokens = 6, q = 2 * dim;
+      const Tensor qkv = rows_in_wider(tokens, 4 * dim, 16, dtype, 1), out = rows_in_wider(tokens, 3 * dim, 8, dtype, 2);
+      const HeadNorms norms{rows_in_wider(1, dim, 0, dtype, 3)[0], rows_in_wider(1, dim, 0, dtype, 4)[0], 1e-5};
+      const Tensor positions = at::tensor({0, 1, 2, 0, 1, 9}, at::kLong).to(test_device()).view({2, 3});
+      const Rotation rotation = rotation_at(positions, rope_frequencies({}, dim).to(test_device()));
+      norm_rotate_into(qkv, q, dim, norms, rotation, out);
+      const Tensor leaf = exact(qkv).requires_grad_(true);
+      const Rotation wide{rotation.cosine.cpu().to(at::kDouble).view({1, tokens, -1}), rotation.sine.cpu().to(at::kDouble).view({1, tokens, -1})};
+      const auto turned = [&](int64_t column, int64_t columns, const Tensor& gain) {
+        const Tensor heads = leaf.narrow(1, column, columns).reshape({1, tokens, -1, dim});
+        return rotate_text(rms_norm_text(heads, exact(gain), norms.eps), wide).view({tokens, columns});
+      };
+      const Tensor expected = at::cat({turned(0, q, norms.q), turned(q, dim, norms.k)}, 1);
+      EXPECT_LT(relative(out, expected.detach()), bound(dtype)) << dim << " " << dtype;
+      const Tensor grads = rows_in_wider(tokens, 4 * dim, 0, dtype, 5), d = rows_in_wider(tokens, 4 * dim, 64, dtype, 6);
+      norm_rotate_backward_into(grads.narrow(1, 0, q), grads.narrow(1, q, dim), grads.narrow(1, 3 * dim, dim), qkv, norms, rotation, d);
+      const Tensor by_autograd = torch::autograd::grad({expected}, {leaf}, {exact(grads.narrow(1, 0, 3 * dim))})[0];
+      EXPECT_LT(relative(d.narrow(1, 0, 3 * dim), by_autograd.narrow(1, 0, 3 * dim)), 2 * bound(dtype)) << dim << " " << dtype;
+      EXPECT_TRUE(d.narrow(1, 3 * dim, dim).equal(grads.narrow(1, 3 * dim, dim)));
+    }
 }
 
 TEST(BlockOps, GatedProduct) {

@@ -12,6 +12,7 @@
 #include "graft/ops/activation.h"
 #include "graft/nn/transformer.h"
 #include "graft/ops/attention.h"
+#include "graft/ops/head_norm.h"
 #include "graft/ops/host_store.h"
 
 namespace graft {
@@ -22,6 +23,7 @@ struct BlockParts {
   std::vector<Linear*> qkv, attention_output, gate_up, mlp_output;
   std::vector<Site*> sites;   // all of the block's
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
+  HeadNorms head_norms;       // undefined gains: none
   ScoreRule scores;
   Activation activation = Activation::silu;
 };
@@ -47,6 +49,9 @@ class FusedBlock {
   std::vector<Tensor> parameters(const std::string& adapter) const;
   Tape run(const Tensor& x, const Batch& batch) const;
   Tensor attend(const Tensor& x, Tape& tape) const;
+  void turn(Tape& tape) const;
+  void turn_back(Tape& tape, const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& d_qkv) const;
+  std::array<Tensor, 3> heads_of(const Tape& tape) const;
   void feed(const Tensor& x, const Tensor& attended, Tape& tape) const;
   void make_gate_up(const Tensor& input, Tape& tape) const;
   void make_gate_up_again(Tape& tape) const;

@@ -1,0 +1,93 @@
+// Back through folded linear layers: the input's gradient, and the factors'.
+#include <ATen/ATen.h>
+
+#include "folded_dropout.h"
+#include "graft/ops/launch.h"
+
+namespace graft {
+namespace {
+
+/// With fp32 sums where the inputs are narrower.
+Tensor wide_product(const Tensor& a, const Tensor& b) {
+  if (a.scalar_type() == at::kFloat || a.scalar_type() == at::kDouble) return at::mm(a, b);
+  return a.is_cuda() ? at::mm(a, b, at::kFloat) : at::mm(a.to(at::kFloat), b.to(at::kFloat));
+}
+
+Tensor gradient_of(const Tensor& parameter) {
+  Tensor& grad = const_cast<Tensor&>(parameter).mutable_grad();
+  if (!grad.defined()) grad = at::zeros_like(parameter);
+  return grad;
+}
+
+/// Each update's share of both sums, [pad, in] and [out, pad] with what parts they have in front, onto its parameters' gradients.
+void add_gradients(Folded& folded, const Tensor& a_sum, const Tensor& b_sum) {
+  const bool on_gpu = a_sum.is_cuda() && a_sum.scalar_type() == at::kFloat;
+  for (size_t i = 0; i < folded.at.size(); ++i) {
+    kernels::Update& place = folded.at[i];
+    Tensor a_grad = gradient_of(folded.updates[i].a), b_grad = gradient_of(folded.updates[i].b);
+    if (on_gpu) {
+      place.a_grad = a_grad.mutable_data_ptr<float>(), place.b_grad = b_grad.mutable_data_ptr<float>();
+    } else {
+      a_grad.add_(a_sum[0].narrow(0, place.row, place.rank), place.scale);
+      b_grad.add_(b_sum[0].narrow(0, place.first, place.out).narrow(1, place.row, place.rank));
+    }
+  }
+  if (!on_gpu) return;
+  const auto partial = [](const Tensor& x) { return kernels::PartialSum{x.const_data_ptr<float>(), x.stride(1), x.stride(2), x.stride(0), static_cast<int>(x.size(0))}; };
+  kernels::unfold_gradients_cuda(folded.at.data(), static_cast<int>(folded.at.size()), partial(a_sum), partial(b_sum), a_sum.size(2), current_stream(a_sum));
+}
+
+/// Whether the kernel of both sums takes these.
+bool sums_by_kernel(const Tensor& g, const Tensor& x, int64_t pad) {
+  const bool narrow = g.scalar_type() == at::kBFloat16 || g.scalar_type() == at::kHalf;
+  const auto fits = [](const Tensor& m) { return m.size(1) % 8 == 0 && m.stride(0) % 8 == 0; };
+  return g.is_cuda() && narrow && pad == kernels::narrow_width && fits(g) && fits(x) && kernels::cuda_compute_capability(g.device().index()) >= 80;
+}
+
+/// narrow_g^T x and (narrow_x^T g)^T in one launch: [parts, pad, in] and [parts, out, pad].
+std::pair<Tensor, Tensor> sums_over_tokens(const Tensor& g, const Tensor& narrow_g, const Tensor& x, const Tensor& narrow_x) {
+  const int64_t in = x.size(1), out = g.size(1), columns = in + out;
+  const int parts = kernels::token_sum_parts(g.size(0), columns);
+  const Tensor sums = at::empty({parts, kernels::narrow_width, columns}, g.options().dtype(at::kFloat));
+  const kernels::TokenSum both[] = {{matrix_of(narrow_g), matrix_of(x), in, 0}, {matrix_of(narrow_x), matrix_of(g), out, in}};
+  kernels::token_sums_cuda(both, 2, sums.mutable_data_ptr<float>(), real_type(g), g.size(0), parts, columns, current_stream(g));
+  return {sums.narrow(2, 0, in), sums.narrow(2, in, out).transpose(1, 2)};
+}
+
+}  // namespace
+
+void FoldedLinears::input_gradient(const Tensor& g, Folded& folded, const Tensor& dx) const {
+  refill(folded);
+  const Tensor weights = folded.matrix.narrow(1, 0, in_);   // the factors A below them
+  Tensor to = dx;
+  if (folded.pad > 0) {
+    Tensor narrow_g = beside(g, folded.pad);
+    at::mm_out(narrow_g, g, folded.matrix.narrow(0, 0, out_).narrow(1, in_, folded.pad));
+  }
+  if (dx.defined() && !folded.drops) at::mm_out(to, g.as_strided({g.size(0), out_ + folded.pad}, g.strides(), g.storage_offset()), weights);
+  if (dx.defined() && folded.drops) {
+    at::mm_out(to, g, weights.narrow(0, 0, out_));
+    for (size_t i = 0; i < folded.at.size(); ++i) {
+      const kernels::Update& place = folded.at[i];
+      to.add_(dropped(at::mm(beside(g, folded.pad).narrow(1, place.row, place.rank), weights.narrow(0, out_ + place.row, place.rank)), folded, i));
+    }
+  }
+  release(folded);
+}
+
+void FoldedLinears::factor_gradients(const Tensor& g, const Tensor& x, const Tensor& narrow_x, Folded& folded) const {
+  if (folded.pad == 0) return;
+  const Tensor narrow_g = beside(g, folded.pad);
+  if (!folded.drops && sums_by_kernel(g, x, folded.pad)) {
+    const auto [a_sum, b_sum] = sums_over_tokens(g, narrow_g, x, narrow_x);
+    return add_gradients(folded, a_sum, b_sum);
+  }
+  const Tensor b_sum = wide_product(g.t(), narrow_x);
+  if (!folded.drops) return add_gradients(folded, wide_product(narrow_g.t(), x).unsqueeze(0), b_sum.unsqueeze(0));
+  const Tensor a_sum = at::zeros({folded.pad, in_}, b_sum.options());
+  for (size_t i = 0; i < folded.at.size(); ++i)
+    a_sum.narrow(0, folded.at[i].row, folded.at[i].rank).copy_(wide_product(narrow_g.narrow(1, folded.at[i].row, folded.at[i].rank).t(), dropped(x, folded, i)));
+  add_gradients(folded, a_sum.unsqueeze(0), b_sum.unsqueeze(0));
+}
+
+}  // namespace graft

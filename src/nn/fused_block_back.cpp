@@ -1,0 +1,101 @@
+// The backward pass of a fused block.
+#include <ATen/ATen.h>
+
+#include "block_tape.h"
+#include "graft/ops/launch.h"
+#include "graft/ops/norm.h"
+
+namespace graft {
+namespace {
+
+/// Undefined where nothing is folded in: then nobody asks for the input again.
+Tensor input_again(const FoldedLinears& linears, int64_t rows, const Folded& folded, const Tensor& like) {
+  return folded.pad > 0 ? at::empty({rows, linears.in()}, like.options()) : Tensor();
+}
+
+/// [tokens, heads * dim] of a gradient that came as [batch, time, heads, dim].
+Tensor tokens_by_heads(const Tensor& x) {
+  const int64_t tokens = x.size(0) * x.size(1), columns = x.size(2) * x.size(3);
+  const bool in_rows = x.stride(3) == 1 && x.stride(2) == x.size(3) && (x.size(0) == 1 || x.stride(0) == x.stride(1) * x.size(1));
+  return in_rows ? x.as_strided({tokens, columns}, {x.stride(1), 1}) : x.reshape({tokens, columns});
+}
+
+}  // namespace
+
+void FusedBlock::make_gate_up_again(Tape& t) const {
+  const Tensor input = gate_up_.input(t.middle.size(0), t.gate_up_folded, t.middle);
+  rms_norm_into(t.middle, {}, parts_.before_mlp->gain(), parts_.before_mlp->eps(), {}, {}, input, t.second_rstd);
+  if (t.gate_up_folded.pad > 0) copy_rows(t.gate_up_narrow, beside(input, t.gate_up_folded.pad));
+  gate_up_.refill(t.gate_up_folded);
+  make_gate_up(input, t);
+}
+
+/// The gradient that came from the block above has room already.
+Tensor FusedBlock::with_room(const Tensor& grad, const Folded& folded) const {
+  const Tensor handed = std::exchange(between_->gradient, Tensor());
+  if (folded.pad == 0 || (handed.defined() && handed.const_data_ptr() == grad.const_data_ptr() && handed.sizes() == grad.sizes() && handed.strides() == grad.strides() &&
+                          grad.stride(0) >= grad.size(1) + folded.pad))
+    return grad;
+  const Tensor room = mlp_output_.gradient(grad.size(0), folded, grad);
+  copy_rows(grad, room);
+  return room;
+}
+
+/// Through the feed-forward: the gradient of the residuals in the middle, with room beside it for the attention's output layer.
+Tensor FusedBlock::back_to_middle(Tape& t, const Tensor& given) const {
+  const int64_t tokens = t.x.size(0);
+  const Tensor grad = with_room(given, t.down_folded);
+  if (!t.gate_up.defined()) make_gate_up_again(t);
+  Tensor d_product = at::empty({tokens, mlp_output_.in()}, t.x.options());
+  mlp_output_.input_gradient(grad, t.down_folded, d_product);
+  const Tensor d_gate_up = t.gate_up, product = t.down_folded.pad > 0 ? d_product : Tensor();   // each takes the place of what it is made from
+  gated_backward_into(d_product, t.gate_up, parts_.activation, d_gate_up, product);
+  t.gate_up.reset();
+  mlp_output_.factor_gradients(grad, product, t.down_narrow, t.down_folded);
+  d_product.reset();
+
+  const Tensor d_input = at::empty({tokens, gate_up_.in()}, t.x.options()), input = input_again(gate_up_, tokens, t.gate_up_folded, t.x);
+  gate_up_.input_gradient(d_gate_up, t.gate_up_folded, d_input);
+  const Tensor d_middle = attention_output_.gradient(tokens, t.output_folded, t.x);
+  rms_norm_backward_into(d_input, t.middle, parts_.before_mlp->gain(), t.second_rstd, grad, d_middle, input);
+  gate_up_.factor_gradients(d_gate_up, input, t.gate_up_narrow, t.gate_up_folded);
+  return d_middle;
+}
+
+void FusedBlock::turn_back(Tape& t, const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& d_qkv) const {
+  if (t.turned.defined()) norm_rotate_backward_into(dq, dk, dv, t.qkv, parts_.head_norms, t.batch.rotation, d_qkv);
+  else rotate_into(dq, dk, dv, parts_.head_dim, {}, t.batch.rotation, /*inverse=*/true, d_qkv);
+  t.qkv.reset(), t.turned.reset();
+}
+
+Tensor FusedBlock::back(Tape& t, const Tensor& grad, bool wants_x) const {
+  const Tensor d_middle = back_to_middle(t, grad);
+  if (!wants_x && t.qkv_folded.pad == 0 && t.output_folded.pad == 0) return {};
+  const int64_t tokens = t.x.size(0), width = parts_.heads * parts_.head_dim;
+  const Tensor d_attended = at::empty({tokens, width}, t.x.options());
+  attention_output_.input_gradient(d_middle, t.output_folded, d_attended);
+  attention_output_.factor_gradients(d_middle, t.attended, beside(t.attended, t.output_folded.pad), t.output_folded);
+  if (!wants_x && t.qkv_folded.pad == 0) return {};
+
+  const auto [q, k, v] = heads_of(t);
+  const auto [dq, dk, dv] = t.attention->backward(d_attended.view(q.sizes()), q, k, v);
+  t.attention.reset();
+  const Tensor d_qkv = qkv_.gradient(tokens, t.qkv_folded, t.x);
+  turn_back(t, tokens_by_heads(dq), tokens_by_heads(dk), tokens_by_heads(dv), d_qkv);
+  const Tensor input = input_again(qkv_, tokens, t.qkv_folded, t.x);
+  Tensor dx;
+  if (wants_x) {
+    const Tensor d_input = at::empty_like(t.x);
+    qkv_.input_gradient(d_qkv, t.qkv_folded, d_input);
+    dx = mlp_output_.gradient(tokens, t.down_folded, t.x);
+    rms_norm_backward_into(d_input, t.x, parts_.before_attention->gain(), t.first_rstd, d_middle, dx, input);
+    between_->gradient = dx;
+  } else {
+    qkv_.input_gradient(d_qkv, t.qkv_folded, {});
+    rms_norm_into(t.x, {}, parts_.before_attention->gain(), parts_.before_attention->eps(), {}, {}, input, t.first_rstd);
+  }
+  qkv_.factor_gradients(d_qkv, input, t.qkv_narrow, t.qkv_folded);
+  return dx;
+}
+
+}  // namespace graft
