@@ -103,7 +103,9 @@ DeviceMemory device_memory(at::Device device) {
 }
 
 void reset_peak_memory(at::Device device) {
-  if (device.is_cuda()) at::getDeviceAllocator(device.type())->resetPeakStats(device.index());
+  if (!device.is_cuda()) return;
+  at::globalContext().lazyInitDevice(device.type());   // an allocator that was never used knows of no device
+  at::getDeviceAllocator(device.type())->resetPeakStats(device.index());
 }
 
 void release_memory(at::Device device) {

@@ -37,8 +37,10 @@ HostBatch rows_of(int64_t columns, int64_t learnt, uint64_t seed) {
 }
 
 double step(Transformer& model, const std::vector<HostBatch>& hosts, StepGraphs* graphs, TensorMap& grads) {
-  clear_gradients(model, "a");
-  for (const auto& p : parameters(model, "a")) Tensor(p.tensor).mutable_grad() = at::zeros_like(p.tensor);
+  for (const auto& p : parameters(model, "a")) {   // in their place, as the optimizer has them
+    Tensor& grad = Tensor(p.tensor).mutable_grad();
+    grad.defined() ? void(grad.zero_()) : void(grad = at::zeros_like(p.tensor));
+  }
   const double loss = backward(model, "a", hosts, {}, graphs).item<double>();
   for (const auto& [name, tensor] : parameters(model, "a")) grads[name] = tensor.grad().clone();
   return loss;

@@ -17,7 +17,7 @@ class StepGraphs {
   StepGraphs(Transformer& model, std::string adapter);
   /// Whether such passes can be captured: all blocks are fused, nothing is drawn anew in each step, and the model is on a GPU.
   static bool can_capture(const Transformer& model, const std::string& adapter);
-  /// As the function of micro_batch.h.
+  /// As the function of micro_batch.h. The parameters' gradients stay where they are from one call to the next (AdamW's do).
   void add_gradients(const HostBatch& host, const StepContext& context, const Tensor& weight, const Tensor& share, Tensor& total);
   size_t size() const { return graphs_.size(); }
 
