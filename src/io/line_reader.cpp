@@ -14,7 +14,7 @@
 namespace graft {
 namespace {
 
-constexpr size_t piece = size_t{256} << 10;
+constexpr size_t smallest_piece = size_t{8} << 10, largest_piece = size_t{256} << 10;   // read at once: as a file's size suggests
 
 struct Magic {
   std::string_view bytes, name;
@@ -29,14 +29,16 @@ constexpr Magic other_compressions[] = {{"\x28\xB5\x2F\xFD", "zstd"},
 }  // namespace
 
 struct LineReader::Impl {
-  Impl(const std::filesystem::path& file, size_t max_line) : name(file.string()), limit(max_line), buffer(piece) {
+  Impl(const std::filesystem::path& file, size_t max_line) : name(file.string()), limit(max_line) {
     std::error_code error;
     const auto status = std::filesystem::status(file, error);
     require(std::filesystem::exists(status), "{}: cannot be read: no such file", name);
     require(std::filesystem::is_regular_file(status), "{}: cannot be read: not a plain file", name);
     stream = ::gzopen(file.c_str(), "rb");
     require(stream != nullptr, "{}: cannot be read: {}", name, std::generic_category().message(errno));
-    ::gzbuffer(stream, piece);
+    const size_t piece = std::clamp<size_t>(std::filesystem::file_size(file, error) + 1, smallest_piece, largest_piece);
+    ::gzbuffer(stream, static_cast<unsigned>(piece));
+    buffer.resize(piece);
   }
   ~Impl() {
     if (stream) ::gzclose_r(stream);
