@@ -33,7 +33,8 @@ std::string out_of_memory_text(const std::exception& error, const Job& job, int6
     text += fmt::format("\n    train.micro_batch_size={} train.gradient_accumulation_steps={}   (as many samples a step)",
                         train.micro_batch_size / 2,
                         train.gradient_accumulation_steps * train.micro_batch_size / (train.micro_batch_size / 2));
-  if (train.recompute == "none") text += "\n    train.recompute=layer   (activations are computed again, not kept)";
+  if (train.recompute == "none" || train.recompute == "gate_up") text += "\n    train.recompute=layer   (activations are computed again, not kept)";
+  if (train.recompute == "layer") text += "\n    train.recompute=offload   (each layer's input waits in the host's memory)";
   if (job.quantization.format == "none") text += "\n    quantization.format=nf4   (the base in 4 bits)";
   text += fmt::format("\n    data.max_length={}   (the longest sample is {} tokens now)", job.data.max_length / 2,
                       job.data.max_length);

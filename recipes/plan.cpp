@@ -34,6 +34,9 @@ struct Planned {
   bool from_data = false;
 };
 
+/// What the two modes between keep is nearer to the mode above them: a plan says too much rather than too little.
+bool recomputes_layers(const Job& job) { return job.train.recompute == "layer" || job.train.recompute == "offload"; }
+
 StepShape shape_of(const Job& job, int64_t rows, int64_t longest, bool recompute, bool on_cpu, at::ScalarType dtype) {
   return {.rows = rows,
           .columns = longest,
@@ -122,7 +125,7 @@ std::string trade_text(const Planned& p, bool on_cpu, at::ScalarType dtype) {
     text +=
         fmt::format("  {:>4} x {:<6} {:<6} {:>11}  x{:.2f}  {:<40}{}\n", n, p.longest, recompute ? "layer" : "none", size(bytes),
                     flops / std::get<3>(rows.front()), bar(static_cast<double>(bytes), static_cast<double>(most)),
-                    n == own && recompute == (p.job.train.recompute == "layer") ? "  <- this job" : "");
+                    n == own && recompute == recomputes_layers(p.job) ? "  <- this job" : "");
   return text;
 }
 
@@ -157,7 +160,7 @@ std::string plan_one(const Job& job, const PlanRequest& request, int64_t beside,
   const at::ScalarType dtype =
       request.gpu && job.train.dtype == "auto" ? at::kBFloat16 : dtype_from_name(job.train.dtype, device);
   const Planned p = look_at(job, request, log, stop);
-  StepPlan plan = step(p, job.train.micro_batch_size, job.train.recompute == "layer", device.is_cpu(), dtype);
+  StepPlan plan = step(p, job.train.micro_batch_size, recomputes_layers(job), device.is_cpu(), dtype);
   if (beside > 0) plan.memory.push_back({"the other adapters", beside});
   const double tflops = request.tflops.value_or(default_tflops(device.is_cpu())),
                seconds = plan.token_flops * p.tokens / (tflops * 1e12);
@@ -198,7 +201,7 @@ StepPlan plan_of(const Job& job, const ModelFiles& files, const Transformer& out
 
 StepPlan plan_of(const Job& job, const Json& config, const Storage& storage, const Transformer& outline, at::Device device, int64_t longest) {
   return plan_step(outline, config, storage, job.adapter, job.quantization,
-                   shape_of(job, job.train.micro_batch_size, longest, job.train.recompute == "layer", device.is_cpu(),
+                   shape_of(job, job.train.micro_batch_size, longest, recomputes_layers(job), device.is_cpu(),
                             dtype_from_name(job.train.dtype, device)));
 }
 

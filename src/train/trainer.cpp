@@ -64,6 +64,9 @@ Trainer::Trainer(TrainerSetup setup)
   if (setup_.model.dtype() == at::kHalf) state_.loss_scale = 65536;
   const bool offloads = setup_.options.recompute == "offload";   // copies beside the work are not captured
   if (setup_.options.graphs != "off" && !offloads && StepGraphs::can_capture(setup_.model, setup_.adapter)) graphs_ = std::make_unique<StepGraphs>(setup_.model, setup_.adapter);
+  if (setup_.model.device().is_cuda())
+    setup_.log.info("{} of {} layers run as fused blocks{}", setup_.model.fused_layers(setup_.adapter), setup_.model.layers(),
+                    graphs_ ? "; passes of small shapes are captured as graphs" : "");
   if (setup_.row_length > 0)
     setup_.log.info("packed: {} samples an epoch in {} rows of at most {} tokens", batches_.samples_per_epoch(), batches_.rows_per_epoch(), setup_.row_length);
 }
