@@ -117,8 +117,7 @@ void put_memory(Json& result, const BenchSubject& subject, at::Device device, in
 /// The model is gone by now: the floor has the device for itself.
 void put_floor(Json& result, const BenchSubject& subject, at::Device device, double seconds) {
   const TrainOptions& train = subject.job.train;
-  const StepShape shape{.rows = train.micro_batch_size, .columns = subject.longest, .dtype = dtype_from_name(train.dtype, device),
-                        .on_cpu = device.is_cpu(), .recompute = train.recompute == "layer"};
+  const FloorShape shape{train.micro_batch_size, subject.longest, dtype_from_name(train.dtype, device), recompute_named(train.recompute)};
   const Floor floor = measure_floor(*subject.outline, subject.config, shape, device, seconds);
   const auto passes = static_cast<double>(train.gradient_accumulation_steps);
   result.update({{"floor_ms", 1e3 * passes * floor.seconds()}, {"floor_products_ms", 1e3 * passes * floor.products_seconds},
@@ -148,7 +147,8 @@ Json bench(const Job& job, const BenchRequest& request, const Log& log, std::sto
                  {"describe", subject.model->describe()}, {"card", device_title(device)}, {"adapter", done.adapter.method},
                  {"format", done.quantization.format}, {"dtype", dtype_to_name(subject.model->dtype())}, {"recompute", done.train.recompute},
                  {"rows", done.train.micro_batch_size}, {"columns", subject.longest}, {"accumulation", done.train.gradient_accumulation_steps},
-                 {"full_rows", subject.full_rows}, {"packed", done.data.packing}};
+                 {"full_rows", subject.full_rows}, {"packed", done.data.packing}, {"layers", subject.model->layers()},
+                 {"fused_layers", subject.model->fused_layers(sole_adapter)}};
   put_steps(result, subject, timer);
   put_memory(result, subject, device, tensors.peak());
   subject.model.reset();

@@ -9,8 +9,8 @@ std::string bench_text(const Json& r) {
   const auto word = [&](const char* key) { return r.at(key).get<std::string>(); };
   const auto count = [&](const char* key) { return r.at(key).get<int64_t>(); };
   std::string text = fmt::format("{}: {}\n{}\n", word("model"), word("describe"), word("card"));
-  text += fmt::format("{} trains {} of {} numbers; base {}, computed in {}, recompute {}\n", word("adapter"), count("trained"), count("weights"),
-                      word("format") == "none" ? "dense" : word("format"), word("dtype"), word("recompute"));
+  text += fmt::format("{} trains {} of {} numbers; base {}, computed in {}, recompute {}, {} of {} layers fused\n", word("adapter"), count("trained"),
+                      count("weights"), word("format") == "none" ? "dense" : word("format"), word("dtype"), word("recompute"), count("fused_layers"), count("layers"));
   text += fmt::format("{}{} x {}{} tokens, {:.0f} real ones a step; {} steps in {:.1f} s after {} to warm up\n\n",
                       count("accumulation") > 1 ? fmt::format("{} x ", count("accumulation")) : "", count("rows"), r.at("full_rows").get<bool>() ? "" : "up to ",
                       count("columns"), number("tokens_per_step"), count("steps"), number("seconds"), count("warm_up_steps"));

@@ -21,6 +21,15 @@ struct Shape {
   auto operator<=>(const Shape&) const = default;
 };
 
+struct LayerProduct {
+  Shape shape;
+  bool widens;   // gate and up
+};
+
+bool comes_twice(const LayerProduct& product, Recompute mode) {
+  return mode == Recompute::layer || mode == Recompute::offload || (mode == Recompute::gate_up && product.widens);
+}
+
 /// What is multiplied in one product in the best of cases: sites that read the same input.
 bool joins(Role role, Role last) {
   const bool in_qkv = role == Role::key || role == Role::value;
@@ -28,11 +37,17 @@ bool joins(Role role, Role last) {
 }
 
 struct Products {
-  std::vector<Shape> layers;
+  std::vector<LayerProduct> layers;
   std::optional<Shape> head;
   double numbers() const {
     double sum = head ? static_cast<double>(head->in * head->out) : 0;
-    for (const Shape& s : layers) sum += static_cast<double>(s.in * s.out);
+    for (const auto& [s, widens] : layers) sum += static_cast<double>(s.in * s.out);
+    return sum;
+  }
+  double numbers_again(Recompute mode) const {
+    double sum = 0;
+    for (const LayerProduct& p : layers)
+      if (comes_twice(p, mode)) sum += static_cast<double>(p.shape.in * p.shape.out);
     return sum;
   }
 };
@@ -46,9 +61,9 @@ Products products_of(const Transformer& outline) {
     if (site->role() == Role::head)
       all.head = shape;
     else if (joins(site->role(), last))
-      all.layers.back().out += shape.out;
+      all.layers.back().shape.out += shape.out;
     else
-      all.layers.push_back(shape);
+      all.layers.push_back({shape, site->role() == Role::gate || site->role() == Role::up || site->role() == Role::gate_up});
     last = site->role();
   }
   return all;
@@ -105,22 +120,23 @@ class Matrices {
   std::map<int64_t, Tensor> inputs_;
 };
 
-Work products_work(const Products& products, const StepShape& shape, const at::TensorOptions& options) {
+Work products_work(const Products& products, const FloorShape& shape, const at::TensorOptions& options) {
   Matrices matrices(shape.rows * shape.columns, options, device_memory(options.device()).free / 3);
   std::vector<Multiplied> layers, head;
-  for (const Shape& s : products.layers) layers.push_back(matrices.next(s));
+  std::vector<bool> twice;
+  for (const LayerProduct& p : products.layers) layers.push_back(matrices.next(p.shape)), twice.push_back(comes_twice(p, shape.recompute));
   if (products.head) head.push_back(matrices.next(*products.head));
-  return [layers, head, twice = shape.recompute] {
+  return [layers, twice, head] {
     for (const auto& m : layers) m.forward();
     for (const auto& m : head) m.forward(), m.back();
-    for (auto m = layers.rbegin(); m != layers.rend(); ++m) {
-      if (twice) m->forward();
-      m->back();
+    for (size_t i = layers.size(); i-- > 0;) {
+      if (twice[i]) layers[i].forward();
+      layers[i].back();
     }
   };
 }
 
-Work attention_work(const ModelFacts& facts, int64_t layers, const StepShape& shape, const at::TensorOptions& options) {
+Work attention_work(const ModelFacts& facts, int64_t layers, const FloorShape& shape, const at::TensorOptions& options) {
   const bool grouped = facts.heads != facts.kv_heads && options.device().is_cuda();  // the CPU kernel takes equal heads only
   const auto heads = [&](int64_t count) {
     return at::randn({shape.rows, count, shape.columns, facts.head_dim}, options).requires_grad_();
@@ -155,12 +171,12 @@ double seconds_of(const Work& work, at::Device device, double seconds) {
 
 }  // namespace
 
-Floor measure_floor(const Transformer& outline, const Json& config, const StepShape& shape, at::Device device, double seconds) {
+Floor measure_floor(const Transformer& outline, const Json& config, const FloorShape& shape, at::Device device, double seconds) {
   const at::NoGradGuard no_grad;
   const auto options = at::TensorOptions(shape.dtype).device(device);
   const Products products = products_of(outline);
   Floor floor;
-  floor.product_flops = 4.0 * static_cast<double>(shape.rows * shape.columns) * products.numbers();
+  floor.product_flops = 2.0 * static_cast<double>(shape.rows * shape.columns) * (2 * products.numbers() + products.numbers_again(shape.recompute));
   floor.products_seconds = seconds_of(captured(device, products_work(products, shape, options)), device, seconds);
   floor.attention_seconds =
       seconds_of(captured(device, attention_work(facts_of(outline, config), outline.layers(), shape, options)), device, seconds);

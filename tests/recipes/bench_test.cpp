@@ -51,6 +51,16 @@ TEST_F(BenchTest, MeasuresFullRowsAgainstTheFloor) {
   EXPECT_NE(bench_text(r).find("of it is reached"), std::string::npos);
 }
 
+TEST_F(BenchTest, WhatIsComputedAgainIsInTheFloor) {
+  const auto flops = [&](const std::string& recompute) {
+    const Json r = bench(job({"train.recompute=" + recompute}), {.seconds = 0.05, .rows = BenchRows{1, 16}}, {});
+    return r.at("floor_tflops").get<double>() * r.at("floor_products_ms").get<double>() * 1e9;
+  };
+  const double none = flops("none"), wide = 2.0 * 16 * 2 * 48 * 80, layers = 2.0 * 16 * 2 * (48 * 80 + 48 * 48 + 48 * 80 + 40 * 48);
+  EXPECT_NEAR(flops("gate_up"), none + wide, 1e-6 * none);
+  EXPECT_NEAR(flops("layer"), none + layers, 1e-6 * none);
+}
+
 TEST_F(BenchTest, FollowsTheJob) {
   const Json r = bench(job({"adapter.method=ia3", "quantization.format=nf4", "train.recompute=layer", "train.gradient_accumulation_steps=2",
                             "train.micro_batch_size=2"}),
