@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "graft/config/yaml.h"
+#include "utf8.h"
 
 namespace graft {
 namespace {
@@ -59,7 +60,7 @@ class TreeBuilder final : public YAML::EventHandler {
     require(tag == "?" || tag == "!" || tag.empty() || tag == text_tag, "{}: tags are not supported, found !<{}>",
             at(mark).text(), tag);
     ConfigNode node = made(ConfigNode::Kind::scalar, mark);
-    node.text = value;
+    node.text = with_whole_escapes(value);
     node.quoted = tag == "!" || tag == text_tag;
     budget_.spend(0, value.size(), at(mark).text());
     finish(std::move(node), anchor);

@@ -33,4 +33,14 @@ std::optional<size_t> first_bad_byte(std::string_view text) {
   return std::nullopt;
 }
 
+std::string with_whole_escapes(std::string scalar) {
+  for (size_t at = 0; at < scalar.size(); ++at) {
+    const auto bad = first_bad_byte(std::string_view(scalar).substr(at));
+    if (!bad) break;
+    at += *bad;
+    if (scalar[at] == '\x85' || scalar[at] == '\xa0') scalar.insert(at++, 1, '\xc2');
+  }
+  return scalar;
+}
+
 }  // namespace graft

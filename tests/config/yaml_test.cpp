@@ -41,6 +41,12 @@ TEST(ParseConfig, bytes_that_are_not_text_are_refused_with_their_line) {
   EXPECT_EQ(refusal("a: \xe2\x82\xac \xf0\x9f\x8c\xb1 \xc3\xa9"), "");
 }
 
+TEST(ParseConfig, escapes_become_whole_characters) {
+  const std::string text = "prompt: \"\xc3\xa9\\Nb\\_c\\L\\x85\"\n";
+  const ConfigNode prompt = parse_config(text, "job.yaml").root.children.at(0);
+  EXPECT_EQ(prompt.text, "\xc3\xa9\xc2\x85""b\xc2\xa0""c\xe2\x80\xa8\xc2\x85");
+}
+
 TEST(ParseConfig, aliases_are_written_out_within_a_budget) {
   EXPECT_EQ(job_of("model: {path: &p here}\noutput_dir: *p\n").output_dir, "here");
   std::string bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n";
