@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The bars of issue 6, measured afresh: a line a bar, `name | figure | bound | holds` (or short, or not-run). Non-zero if any is short.
 #   speed.sh [--only NAME] [--gpu] [--out FILE]
-# NAME: cpu_fp32 cpu_bf16 cpu_short; with --gpu: 8b_bf16 8b_nf4 8b_nf4_offload 8b_nf4_short 8b_fp8 1b_bf16 1b_short 135m_short packed_1b packed_135m
-# start_135m start_8b 70b. Each runs alone in under 8 minutes. A rival is run in the same call: RIVALS_PYTHON (python3) imports it, from the folder
+# NAME: cpu_fp32 cpu_bf16 cpu_short fused packed_equal; with --gpu: 8b_bf16 8b_nf4 8b_nf4_offload 8b_nf4_short 8b_fp8 1b_bf16 1b_short 135m_short
+# packed_1b packed_135m start_135m start_8b 70b fused packed_equal deterministic planned memcheck racecheck. Each runs alone in under 8 minutes. A rival is run in the same call: RIVALS_PYTHON (python3) imports it, from the folder
 # RIVALS_SITE where benchmarks/peers/pack.sh's archive was unpacked. What graft does not know yet, and a rival that is not here, is not-run.
 # Needs ./setup.sh; for cpu_short configs/wordnet/make_data.sh too. GRAFT_GPU_MODEL: SmolLM2's GGUF.
 set -uo pipefail
@@ -16,14 +16,14 @@ trap 'rm -f "$log"' EXIT
 
 calc() { awk "BEGIN { printf \"%.$1f\", $2 }"; }
 # What standard error said last, in short.
-reason() { tail -n 1 "$log" | cut -c1-110; }
+reason() { tail -n 1 "$log" | sed 's/^graft: //' | cut -c1-110; }
 # ours NAME ARGUMENTS...: graft bench's object in $json. A request that graft refuses is of something that it does not know yet.
 ours() {
   local name=$1 status=0; shift
   json=$("$graft" bench "$@" --json 2>"$log") || status=$?
   case $status in
     0) return 0 ;;
-    2) line "$name" "graft: $(reason)" "runs" not-run; return 1 ;;
+    2) line "$name" "refused: $(reason)" "runs" not-run; return 1 ;;
     *) line "$name" "exit $status: $(reason)" "runs" short; return 1 ;;
   esac
 }
@@ -33,12 +33,13 @@ rival() {
   rivals=$(PYTHONPATH=${RIVALS_SITE:-} "${RIVALS_PYTHON:-python3}" "benchmarks/peers/rival_$program.py" "$@" 2>"$log" | grep '^{"program"')
   [[ -n $rivals ]]
 }
-# The tokens/s of the fastest case that fits in so many GiB; or of the case named.
+# The tokens/s and the name of the fastest case within so many GiB; where all take more, of the one that takes least.
 best_rival() {
   "${RIVALS_PYTHON:-python3}" -c 'import json, sys
-rows = [r for r in map(json.loads, sys.argv[1].splitlines()) if "oom" not in r and r.get("peak_allocated_gib", 0) <= float(sys.argv[2])]
-best = max(rows, key=lambda r: r["tokens_per_second"], default=None)
-print("%.0f %s" % (best["tokens_per_second"], best["case"]) if best else "0 none")' "$rivals" "$1"
+rows = [r for r in map(json.loads, sys.argv[1].splitlines()) if "oom" not in r]
+fitting = [r for r in rows if r["peak_allocated_gib"] <= float(sys.argv[2])] or [min(rows, key=lambda r: r["peak_allocated_gib"])]
+best = max(fitting, key=lambda r: r["tokens_per_second"])
+print("%.0f %s (%.1f GiB)" % (best["tokens_per_second"], best["case"], best["peak_allocated_gib"]))' "$rivals" "$1"
 }
 tokens() { field "$json" tokens_per_second; }
 # share_bar NAME PERCENT: of the floor.
@@ -115,7 +116,7 @@ packed() {   # NAME SHAPE ROWS
   memory=$(field "$json" peak_allocated_gib)
   if rival unsloth "$2" pack:2048 pack:4096 pack:8192 pack:16384 pack:32768 --lengths $lengths --seconds 10; then
     best=$(best_rival "$memory")
-    ratio_bar "$1" "Unsloth's packing, ${best#* } the best within our $(calc 1 "$memory") GiB" "${best% *}" 1.3
+    ratio_bar "$1" "Unsloth's packing, ${best#* } its best within our $(calc 1 "$memory") GiB" "${best%% *}" 1.3
   else no_rival "$1" "Unsloth's packing" 1.3; fi
   if rival peft "$2" pad:16 --lengths $lengths; then ratio_bar "$1" "PEFT padding 16 samples to their longest" "$(calc 0 "$(field "$rivals" tokens_per_second)")" 3
   else no_rival "$1" "PEFT padding" 3; fi
@@ -186,6 +187,46 @@ cpu_short() {
   done
 }
 
-bars=(cpu_fp32 cpu_bf16 cpu_short)
-((gpu)) && bars=(8b_bf16 8b_nf4 8b_nf4_offload 8b_nf4_short 8b_fp8 1b_bf16 1b_short 135m_short packed_1b packed_135m start_135m start_8b 70b)
+# Correctness: the tests that hold a bar. suite NAME BINARY FILTER
+suite() {
+  local device=cpu count; ((gpu)) && device=cuda
+  count=$("$build/tests/$2" --gtest_filter="$3" --gtest_list_tests 2>/dev/null | grep -c '^  ')
+  ((count)) || { line "$1" "no test '$3' in $build/tests/$2" "passes" not-run; return; }
+  if GRAFT_TEST_DEVICE=$device "$build/tests/$2" --gtest_filter="$3" >"$log" 2>&1; then line "$1 ($count tests on $device)" passes passes holds
+  else line "$1 ($count tests on $device)" "$(grep -c '^\[  FAILED' "$log") lines of failure" passes short; fi
+}
+fused() { suite "fused blocks are the plain path" test_contract 'Fused*:*/Fused*'; }
+packed_equal() { suite "packed rows are one sample a row" test_contract '*Packing*'; }
+deterministic() {
+  local free
+  ours "1B bf16 4x512" llama-3.2-1b --batch 4x512 --no-floor train.dtype=bf16 || return 0
+  free=$(calc 0 "$(tokens)")
+  ours "deterministic: what it costs, 1B 4x512" llama-3.2-1b --batch 4x512 --no-floor train.dtype=bf16 train.deterministic=true || return 0
+  line "deterministic: tokens/s of 1B 4x512, and of the same without" "$(calc 0 "$(tokens)") of $free" reported holds
+  suite "deterministic: graphs, recompute, cache and resume to the bit" test_contract '*Deterministic*'
+}
+planned() {
+  local off; local -a request
+  for job in "smollm2-135m --batch 8x512" "llama-3.2-1b --batch 4x512" "llama-3.2-1b --batch 4x2048 train.recompute=layer" "llama-3.2-1b --batch 4x2048 ${nf4[*]}" \
+             "llama-3.1-8b --batch 1x2048 ${nf4[*]} train.recompute=layer" "qwen2.5-0.5b --batch 8x512 train.recompute=gate_up"; do
+    read -ra request <<<"$job"
+    ours "planned: $job" "${request[@]}" train.dtype=bf16 --no-floor --seconds 3 || continue
+    off=$(calc 1 "100 * ($(field "$json" planned_gib) / $(field "$json" peak_allocated_gib) - 1)")
+    line "planned: $job ($(calc 2 "$(field "$json" planned_gib)") of $(calc 2 "$(field "$json" peak_allocated_gib)") GiB)" "$off %" "within 5 %" "$(at_most "${off#-}" 5)"
+  done
+}
+sanitizer() {   # TOOL
+  local binary
+  command -v compute-sanitizer >/dev/null || { line "$1" "no compute-sanitizer" clean not-run; return; }
+  for binary in test_ops test_quant; do
+    if GRAFT_TEST_DEVICE=cuda timeout 220 compute-sanitizer --tool "$1" --error-exitcode 9 "$build/tests/$binary" >"$log" 2>&1; then line "$1: $binary" clean clean holds
+    else line "$1: $binary" "$(grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$log" | tail -n 1 | cut -c1-100)" clean short; fi
+  done
+}
+memcheck() { sanitizer memcheck; }
+racecheck() { sanitizer racecheck; }
+
+bars=(cpu_fp32 cpu_bf16 cpu_short fused packed_equal)
+((gpu)) && bars=(8b_bf16 8b_nf4 8b_nf4_offload 8b_nf4_short 8b_fp8 1b_bf16 1b_short 135m_short packed_1b packed_135m start_135m start_8b 70b
+                 fused packed_equal deterministic planned memcheck racecheck)
 run_bars "${bars[@]}"
