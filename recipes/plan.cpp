@@ -35,7 +35,7 @@ struct Planned {
 };
 
 /// What the two modes between keep is nearer to the mode above them: a plan says too much rather than too little.
-bool recomputes_layers(const Job& job) { return job.train.recompute == "layer" || job.train.recompute == "offload"; }
+bool recomputes_layers(const Job& job) { return recompute_named(job.train.recompute) >= Recompute::layer; }
 
 StepShape shape_of(const Job& job, int64_t rows, int64_t longest, bool recompute, bool on_cpu, at::ScalarType dtype) {
   return {.rows = rows,

@@ -16,6 +16,11 @@ constexpr int64_t pad_step = 64;   // a tile of a matrix product: less would not
 
 int64_t padded(int64_t ranks) { return (ranks + pad_step - 1) / pad_step * pad_step; }
 
+std::optional<LowRank> update_at(const Linear& layer, const std::string& adapter) {
+  const auto here = layer.adapter(adapter);
+  return here ? here->trained_factors() : std::nullopt;
+}
+
 }  // namespace
 
 Tensor beside(const Tensor& x, int64_t columns) { return x.as_strided({x.size(0), columns}, x.strides(), x.storage_offset() + x.size(1)); }
@@ -33,17 +38,14 @@ FoldedLinears::FoldedLinears(std::vector<Linear*> layers) : layers_(std::move(la
 
 bool FoldedLinears::takes(const Batch& batch) const {
   return std::ranges::all_of(layers_, [&](const Linear* layer) {
-    const auto here = layer->adapter(batch.adapter);
-    if (!here) return true;
-    return here->trained_factors().has_value();
+    return !layer->adapter(batch.adapter) || update_at(*layer, batch.adapter);
   });
 }
 
 std::vector<Tensor> FoldedLinears::parameters(const std::string& adapter) const {
   std::vector<Tensor> all;
   for (const Linear* layer : layers_)
-    if (const auto here = layer->adapter(adapter))
-      if (const auto update = here->trained_factors()) all.insert(all.end(), {update->a, update->b});
+    if (const auto update = update_at(*layer, adapter)) all.insert(all.end(), {update->a, update->b});
   return all;
 }
 
@@ -84,8 +86,7 @@ Folded FoldedLinears::fold(const Batch& batch) const {
   int64_t first = 0, ranks = 0;
   for (const Linear* layer : layers_) {
     const int64_t rows = layer->weight()->out_features();
-    const auto here = layer->adapter(batch.adapter);
-    if (const auto update = here ? here->trained_factors() : std::nullopt) {
+    if (const auto update = update_at(*layer, batch.adapter)) {
       const int64_t rank = update->a.size(0);
       folded.drops = folded.drops || (batch.training && update->dropout > 0);
       folded.updates.push_back(*update);
@@ -103,7 +104,7 @@ void FoldedLinears::fill(Folded& folded) const {
   const Tensor whole = matrix_of_pass(folded.pad);
   folded.matrix = whole.narrow(0, 0, out_ + folded.pad).narrow(1, 0, in_ + folded.pad);
   if (folded.pad == 0) return;
-  if (whole.is_cuda() && whole.scalar_type() != at::kDouble) {
+  if (has_gpu_kernel(whole)) {
     for (size_t i = 0; i < folded.at.size(); ++i)
       folded.at[i].a = folded.updates[i].a.const_data_ptr<float>(), folded.at[i].b = folded.updates[i].b.const_data_ptr<float>();
     return kernels::fold_updates_cuda(folded.at.data(), static_cast<int>(folded.at.size()), matrix_of(folded.matrix), real_type(whole), out_, in_, folded.pad,

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "graft/ops/launch.h"
 #include "graft/ops/norm.h"
 
 namespace graft {
@@ -15,7 +16,7 @@ RmsNorm::RmsNorm(TensorSource& source, const std::string& path, int64_t dim, dou
 /// 1 + w is kept wide: in 16 bits it would lose most of a small w.
 Tensor RmsNorm::gain_of(const Tensor& weight, at::ScalarType dtype) const {
   if (kind_ == RmsGain::weight) return weight.to(dtype);
-  return weight.to(dtype == at::kDouble ? at::kDouble : at::kFloat) + 1;
+  return weight.to(wide_type(dtype)) + 1;
 }
 
 Tensor RmsNorm::frozen(const Tensor& x) const { return rms_norm(x, gain_, eps_); }

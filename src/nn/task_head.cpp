@@ -4,6 +4,7 @@
 
 #include "graft/core/hash.h"
 #include "graft/kernels/api.h"
+#include "graft/ops/launch.h"
 
 namespace graft {
 namespace {
@@ -49,7 +50,7 @@ std::vector<Site*> TaskHead::sites() const {
 Tensor pooled(const Tensor& hidden, const Task& task, const Batch& batch) {
   if (task.pooling != Pooling::mean || !task.labels_texts()) return hidden;
   const Tensor same = visible_both_ways(batch.segments, batch.segments).squeeze(1);           // [batch, time, time]
-  const at::ScalarType wide = hidden.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::ScalarType wide = wide_type(hidden);
   const Tensor real = same.logical_and(batch.ids.ge(0).unsqueeze(1)).to(wide);
   const Tensor share = real / real.sum(-1, /*keepdim=*/true).clamp_min(1);
   return at::matmul(share, hidden.to(wide)).to(hidden.scalar_type());

@@ -1,19 +1,6 @@
 #include "graft/nn/transformer.h"
 
-#include <algorithm>
-
-#include "graft/core/error.h"
-
 namespace graft {
-
-std::vector<std::string> recompute_names() { return {"none", "gate_up", "layer", "offload"}; }
-
-Recompute recompute_named(std::string_view name) {
-  const auto names = recompute_names();
-  const auto found = std::ranges::find(names, name);
-  check(found != names.end(), "no way to recompute is called '{}'", name);
-  return static_cast<Recompute>(found - names.begin());
-}
 
 Site* Transformer::find_site(const std::string& path) const {
   for (Site* site : sites_)

@@ -57,8 +57,6 @@ namespace {
 
 kernels::Gate kernel_of(Activation activation) { return activation == Activation::silu ? kernels::Gate::silu : kernels::Gate::gelu_tanh; }
 
-bool has_gpu_kernel(const Tensor& x) { return x.is_cuda() && x.scalar_type() != at::kDouble; }
-
 Tensor slope(const Tensor& x, Activation activation) {
   const Tensor one = at::ones_like(x);
   return activation == Activation::silu ? at::silu_backward(one, x) : at::gelu_backward(one, x, "tanh");

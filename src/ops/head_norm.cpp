@@ -29,7 +29,7 @@ bool has_head_norm(const HeadNorms& norms, int64_t head_dim, at::ScalarType dtyp
 
 void norm_rotate_into(const Tensor& qkv, int64_t q_columns, int64_t k_columns, const HeadNorms& norms, const Rotation& rotation, const Tensor& out) {
   const int64_t dim = norms.q.size(0);
-  if (qkv.is_cuda() && qkv.scalar_type() != at::kDouble)
+  if (has_gpu_kernel(qkv))
     return kernels::head_norm_cuda(matrix_of(qkv), matrix_of(out), heads_of(q_columns, k_columns, 0, dim), norms.q.const_data_ptr(), norms.k.const_data_ptr(),
                                    static_cast<float>(norms.eps), pointer(rotation.cosine), pointer(rotation.sine), real_type(qkv), qkv.size(0), current_stream(qkv));
   const auto normed = [&](const Tensor& part, const Tensor& gain) {
@@ -43,7 +43,7 @@ void norm_rotate_into(const Tensor& qkv, int64_t q_columns, int64_t k_columns, c
 
 void norm_rotate_backward_into(const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& qkv, const HeadNorms& norms, const Rotation& rotation, const Tensor& out) {
   const int64_t dim = norms.q.size(0);
-  if (qkv.is_cuda() && qkv.scalar_type() != at::kDouble)
+  if (has_gpu_kernel(qkv))
     return kernels::head_norm_backward_cuda(matrix_of(dq), matrix_of(dk), matrix_of(dv), matrix_of(qkv), matrix_of(out), heads_of(dq.size(1), dk.size(1), dv.size(1), dim),
                                             norms.q.const_data_ptr(), norms.k.const_data_ptr(), static_cast<float>(norms.eps), pointer(rotation.cosine), pointer(rotation.sine),
                                             real_type(qkv), qkv.size(0), current_stream(qkv));

@@ -16,7 +16,7 @@ void for_chunks(int64_t rows, F&& f) {
 
 /// Each row's loss, and over its logits the gradient: softmax - one_hot. On a GPU in place.
 Tensor row_losses(Tensor& logits, const Tensor& targets) {
-  if (logits.is_cuda() && logits.scalar_type() != at::kDouble && logits.is_contiguous()) {
+  if (has_gpu_kernel(logits) && logits.is_contiguous()) {
     Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
     kernels::cross_entropy_cuda(logits.mutable_data_ptr(), real_type(logits), logits.size(0), logits.size(1), targets.const_data_ptr<int64_t>(),
                                 losses.mutable_data_ptr<float>(), current_stream(logits));

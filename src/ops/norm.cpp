@@ -51,7 +51,7 @@ class RmsNorm : public torch::autograd::Function<RmsNorm> {
 }  // namespace
 
 Tensor rms_norm_text(const Tensor& x, const Tensor& weight, double eps) {
-  const at::ScalarType wide = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::ScalarType wide = wide_type(x);
   const Tensor wide_x = x.to(wide);
   const Tensor normed = wide_x * at::rsqrt(wide_x.square().mean(-1, /*keepdim=*/true) + eps);
   const bool wider = at::elementSize(weight.scalar_type()) > at::elementSize(x.scalar_type());
@@ -59,13 +59,12 @@ Tensor rms_norm_text(const Tensor& x, const Tensor& weight, double eps) {
 }
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
-  const bool on_gpu = x.is_cuda() && x.scalar_type() != at::kDouble;   // takes a wider weight too
-  if (on_gpu || (has_cpu_kernel(x) && weight.scalar_type() == x.scalar_type())) return RmsNorm::apply(x, weight, eps);
+  if (has_gpu_kernel(x) || (has_cpu_kernel(x) && weight.scalar_type() == x.scalar_type())) return RmsNorm::apply(x, weight, eps);
   return rms_norm_text(x, weight, eps);
 }
 
 void rms_norm_into(const Tensor& x, const Tensor& added, const Tensor& weight, double eps, const Tensor& sum, const Tensor& copy, const Tensor& y, const Tensor& rstd) {
-  if (x.is_cuda() && x.scalar_type() != at::kDouble)
+  if (has_gpu_kernel(x))
     return kernels::rms_norm_cuda(matrix_of(x), matrix_of(added), gain_of(weight), matrix_of(sum), matrix_of(copy), matrix_of(y), rstd.mutable_data_ptr<float>(), real_type(x),
                                   x.size(0), x.size(1), static_cast<float>(eps), current_stream(x));
   if (added.defined()) at::add_out(const_cast<Tensor&>(sum), x, added);
@@ -76,7 +75,7 @@ void rms_norm_into(const Tensor& x, const Tensor& added, const Tensor& weight, d
 }
 
 void rms_norm_backward_into(const Tensor& grad, const Tensor& x, const Tensor& weight, const Tensor& rstd, const Tensor& passed, const Tensor& dx, const Tensor& y) {
-  if (x.is_cuda() && x.scalar_type() != at::kDouble)
+  if (has_gpu_kernel(x))
     return kernels::rms_norm_backward_cuda(matrix_of(grad), matrix_of(x), gain_of(weight), rstd.const_data_ptr<float>(), matrix_of(passed), matrix_of(dx), matrix_of(y),
                                            real_type(x), x.size(0), x.size(1), current_stream(x));
   const at::ScalarType wide = wide_type(x);

@@ -4,6 +4,10 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
+#include "graft/core/error.h"
+
 namespace graft {
 namespace {
 
@@ -15,7 +19,7 @@ struct BlockHolder : torch::CustomClassHolder {
   Block block;
 };
 
-class Recompute : public torch::autograd::Function<Recompute> {
+class RecomputedBlock : public torch::autograd::Function<RecomputedBlock> {
  public:
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& x, const c10::intrusive_ptr<BlockHolder>& holder) {
     context->save_for_backward({x});
@@ -38,11 +42,20 @@ class Recompute : public torch::autograd::Function<Recompute> {
 
 }  // namespace
 
+std::vector<std::string_view> recompute_names() { return {"none", "gate_up", "layer", "offload"}; }
+
+Recompute recompute_named(std::string_view name) {
+  const auto names = recompute_names();
+  const auto found = std::ranges::find(names, name);
+  check(found != names.end(), "no way to recompute is called '{}'", name);
+  return static_cast<Recompute>(found - names.begin());
+}
+
 Tensor recompute(const Tensor& x, std::function<Tensor(const Tensor&)> block) {
   if (!at::GradMode::is_enabled()) return block(x);
   // Parameters alone may need gradients: the node is only made if its input does.
   const Tensor input = x.requires_grad() ? x : x.detach().requires_grad_(true);
-  return Recompute::apply(input, c10::make_intrusive<BlockHolder>(std::move(block)));
+  return RecomputedBlock::apply(input, c10::make_intrusive<BlockHolder>(std::move(block)));
 }
 
 }  // namespace graft

@@ -56,14 +56,14 @@ Tensor rotate(const Tensor& x, const Rotation& rotation) {
   if (!rotation.cosine.defined()) return x;
   if (const int64_t width = 2 * rotation.cosine.size(-1); width < x.size(-1))
     return at::cat({rotate(x.narrow(-1, 0, width), rotation), x.narrow(-1, width, x.size(-1) - width)}, -1);
-  if (has_cpu_kernel(x) || (x.is_cuda() && x.scalar_type() != at::kDouble)) return Rotate::apply(x, rotation.cosine, rotation.sine);
+  if (has_cpu_kernel(x) || has_gpu_kernel(x)) return Rotate::apply(x, rotation.cosine, rotation.sine);
   return rotate_text(x, rotation);
 }
 
 void rotate_into(const Tensor& q, const Tensor& k, const Tensor& v, int64_t head_dim, const Tensor& bias, const Rotation& rotation, bool inverse, const Tensor& out) {
   const int64_t tokens = q.size(0), half = head_dim / 2;
   const Tensor &cosine = rotation.cosine, &sine = rotation.sine;
-  if (q.is_cuda() && q.scalar_type() != at::kDouble) {
+  if (has_gpu_kernel(q)) {
     const kernels::Heads heads{q.size(1) / head_dim, k.size(1) / head_dim, v.size(1) / head_dim, half};
     return kernels::rope_cuda(matrix_of(q), matrix_of(k), matrix_of(v), matrix_of(out), bias.defined() ? bias.const_data_ptr() : nullptr, heads,
                               cosine.defined() ? cosine.const_data_ptr<float>() : nullptr, cosine.defined() ? sine.const_data_ptr<float>() : nullptr, real_type(q), tokens,

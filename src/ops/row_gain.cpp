@@ -26,12 +26,12 @@ Tensor row_gain(const Tensor& magnitude, const Tensor& squares, const Tensor& pr
 }
 
 std::pair<Tensor, Tensor> row_gain_backward_text(const Tensor& grad, const Tensor& y, const Tensor& gain, const Tensor& magnitude) {
-  const at::ScalarType wide = grad.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::ScalarType wide = wide_type(grad);
   return {grad * gain, (grad.to(wide) * y.to(wide)).sum(0).div_(magnitude).to(magnitude.scalar_type())};
 }
 
 std::pair<Tensor, Tensor> row_gain_backward(const Tensor& grad, const Tensor& y, const Tensor& gain, const Tensor& magnitude) {
-  if (!grad.is_cuda() || grad.scalar_type() == at::kDouble) return row_gain_backward_text(grad, y, gain, magnitude);
+  if (!has_gpu_kernel(grad)) return row_gain_backward_text(grad, y, gain, magnitude);
   const Tensor g = grad.contiguous(), values = y.contiguous();
   Tensor z_grad = at::empty_like(g), magnitude_grad = at::empty_like(magnitude);
   kernels::row_gain_backward_cuda(g.const_data_ptr(), values.const_data_ptr(), gain.const_data_ptr(), magnitude.const_data_ptr<float>(), z_grad.mutable_data_ptr(),

@@ -5,6 +5,7 @@
 
 #include "graft/core/error.h"
 #include "graft/ops/dropout.h"
+#include "graft/ops/launch.h"
 #include "graft/ops/row_gain.h"
 #include "graft/peft/adapter_options.h"
 #include "graft/peft/init.h"
@@ -79,7 +80,7 @@ DoraAdapter::DoraAdapter(const Site& site, int64_t rank, double scale, double dr
 
 Tensor DoraAdapter::gain(const Tensor& narrow_a) const {
   at::NoGradGuard no_grad;
-  const at::ScalarType wide = weight_->dtype() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::ScalarType wide = wide_type(weight_->dtype());
   if (!base_squares_.defined()) base_squares_ = weight_->dense(wide).square().sum(1);
   return row_gain(magnitude_, base_squares_, weight_->matmul(narrow_a), a_, b_, scale_, narrow_a);
 }

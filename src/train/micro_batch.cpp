@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "graft/ops/launch.h"
 #include "graft/ops/linear_cross_entropy.h"
 
 namespace graft {
@@ -28,7 +29,7 @@ std::vector<int64_t> labelled_tokens(const HostBatch& host, int64_t at_least) {
 /// sum of (prediction - value)^2 over the picked states of a regression.
 Tensor squared_error(Transformer& model, const Tensor& rows, const Batch& picked, const Tensor& values) {
   const Tensor prediction = model.predict(rows, picked).squeeze(-1);
-  const at::ScalarType wide = prediction.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::ScalarType wide = wide_type(prediction);
   return (prediction.to(wide) - values.to(wide)).square().sum();
 }
 

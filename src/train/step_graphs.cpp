@@ -69,9 +69,7 @@ void StepGraphs::add_gradients(const HostBatch& given, const StepContext& contex
   Graph& graph = found->second;
   if (!graph.replay) {
     graph.placed = place(host, model_, adapter_, context, labelled);
-    weight_.copy_(weight);
-    const auto pass = [&] { graft::add_gradients(model_, graph.placed, weight_, share_, total_); };
-    graph.replay = capturer_.capture(pass);
+    graph.replay = capturer_.capture([&] { graft::add_gradients(model_, graph.placed, weight_, share_, total_); });
   }
   replay(graph, host, weight, share, total);
 }

@@ -60,10 +60,11 @@ Trainer::Trainer(TrainerSetup setup)
       writer_(checkpoints_, setup_.checkpoint.keep, setup_.log) {
   total_ = total_steps(setup_.options, batches_.steps_per_epoch());
   schedule_ = make_schedule(setup_.options, total_);
-  setup_.model.set_recompute(recompute_named(setup_.options.recompute));
+  const Recompute recompute = recompute_named(setup_.options.recompute);
+  setup_.model.set_recompute(recompute);
   if (setup_.model.dtype() == at::kHalf) state_.loss_scale = 65536;
-  const bool offloads = setup_.options.recompute == "offload";   // copies beside the work are not captured
-  if (setup_.options.graphs != "off" && !offloads && StepGraphs::can_capture(setup_.model, setup_.adapter)) graphs_ = std::make_unique<StepGraphs>(setup_.model, setup_.adapter);
+  const bool captures = setup_.options.graphs != "off" && recompute != Recompute::offload;   // copies beside the work cannot be
+  if (captures && StepGraphs::can_capture(setup_.model, setup_.adapter)) graphs_ = std::make_unique<StepGraphs>(setup_.model, setup_.adapter);
   if (setup_.model.device().is_cuda())
     setup_.log.info("{} of {} layers run as fused blocks{}", setup_.model.fused_layers(setup_.adapter), setup_.model.layers(),
                     graphs_ ? "; passes of small shapes are captured as graphs" : "");

@@ -5,6 +5,7 @@
 
 #include "graft/data/task.h"
 #include "graft/nn/layers.h"
+#include "graft/ops/recompute.h"
 
 namespace graft {
 
@@ -14,13 +15,6 @@ struct Cache {
   Tensor segments, positions;         // int64 [batch, capacity]
   int64_t length = 0;                 // slots filled
 };
-
-/// What a training pass keeps of a block for its backward pass: all of it; all but gate and up; its input alone; that in the host's memory. Blocks that
-/// are not fused know the first and the third, which stands for the others.
-enum class Recompute { none, gate_up, layer, offload };
-std::vector<std::string> recompute_names();
-/// By the names above.
-Recompute recompute_named(std::string_view name);
 
 class Transformer : public torch::nn::Module {
  public:

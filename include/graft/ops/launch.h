@@ -19,7 +19,8 @@ inline kernels::Real real_type(const at::Tensor& x) {
 }
 
 /// The type in which a sum or a norm over 16-bit numbers is taken.
-inline at::ScalarType wide_type(const at::Tensor& x) { return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
+inline at::ScalarType wide_type(at::ScalarType dtype) { return dtype == at::kDouble ? at::kDouble : at::kFloat; }
+inline at::ScalarType wide_type(const at::Tensor& x) { return wide_type(x.scalar_type()); }
 
 /// The GPU's current stream.
 inline void* current_stream(const at::Tensor& x) {
@@ -33,9 +34,12 @@ inline kernels::Matrix matrix_of(const at::Tensor& x) {
   return {const_cast<void*>(x.const_data_ptr()), x.stride(0)};
 }
 
+/// Whether the GPU's kernels take this tensor; the CPU's: below.
+inline bool has_gpu_kernel(const at::Tensor& x) { return x.is_cuda() && x.scalar_type() != at::kDouble; }
+
 /// to = from: rows that may lie in wider matrices, which ATen copies element by element.
 inline void copy_rows(const at::Tensor& from, const at::Tensor& to) {
-  if (!to.is_cuda() || to.scalar_type() == at::kDouble) {
+  if (!has_gpu_kernel(to)) {
     to.copy_(from);
     return;
   }

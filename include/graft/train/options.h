@@ -4,6 +4,7 @@
 #include <string>
 
 #include "graft/config/visit.h"
+#include "graft/ops/recompute.h"
 #include "graft/train/adamw.h"
 
 namespace graft {
@@ -44,7 +45,7 @@ struct TrainOptions {
     v("adam_epsilon", adam_epsilon, "AdamW's term for small gradients", MoreThan(0));
     v("dtype", dtype, "what the frozen base computes in; adapters train in fp32", Choices{"auto", "bf16", "fp16", "fp32"});
     v("recompute", recompute, "keep all activations; all but the feed-forward's widest; each layer's input alone; or that in the host's memory: the rest is computed again",
-      Choices{"none", "gate_up", "layer", "offload"});
+      recompute_names());
     v("graphs", graphs, "passes as CUDA graphs, where launches would dominate: small models, short rows", Choices{"auto", "off"});
     v("share_rows", share_rows, "of several adapters: one pass over the base takes the micro-batches of all; faster where they are small, equal but for rounding");
     v("seed", seed, "of the adapter's first values, the order of samples and dropout");
