@@ -116,18 +116,23 @@ build() {  # build PRESET TARGETS -- CMAKE ARGUMENTS
   quietly "build-$preset" cmake --build "build/$preset" -j "$jobs" || die "the build failed (log: $deps/logs/build-$preset.log)"
 }
 
+install_oracles() {
+  local oracles
+  oracles=$venv/.oracles-$(sha256sum tests/oracle/requirements.txt | cut -c1-16)   # another list: installed again
+  [[ -e $oracles ]] && return
+  say "installing the tests' oracles from PyPI (tests/oracle/requirements.txt)"
+  quietly oracles "$venv/bin/python" -m pip install -q "torch==$torch_version" -r tests/oracle/requirements.txt ||
+    die "the tests' oracles could not be installed from PyPI"
+  touch "$oracles"
+}
+
 if [[ $goal == test ]]; then
   ensure_venv
-  oracles=$venv/.oracles-$(sha256sum tests/oracle/requirements.txt | cut -c1-16)   # another list: installed again
-  if [[ ! -e $oracles ]]; then
-    say "installing the tests' oracles from PyPI (tests/oracle/requirements.txt)"
-    quietly oracles "$venv/bin/python" -m pip install -q "torch==$torch_version" -r tests/oracle/requirements.txt ||
-      die "the tests' oracles could not be installed from PyPI"
-    touch "$oracles"
-  fi
+  install_oracles & oracles=$!   # beside the build, which takes none of them
   build dev -DGRAFT_TESTS=ON "${cuda[@]}"
+  wait $oracles || exit 1
   say "testing"
-  ctest --test-dir build/dev --output-on-failure -j 1 || die "a test failed"
+  ctest --test-dir build/dev --output-on-failure -j "$jobs" || die "a test failed"
 else
   build release "${cuda[@]}"
   say "built build/release/graft"

@@ -13,4 +13,4 @@ trap 'rm -rf "$work"' EXIT
 sed -E "s# -Winvalid-pch# -Wno-unknown-warning-option#; s#-include [^ ]*/graft_plain.dir/cmake_pch.hxx#-include $PWD/third_party/plain_pch.h#" \
   "$build/compile_commands.json" > "$work/compile_commands.json"
 printf 'tidy: %s\n' "${files[@]}"
-timeout 900 clang-tidy -p "$work" --quiet "${files[@]}"
+printf '%s\n' "${files[@]}" | timeout 900 xargs -P "$(nproc)" -n 1 clang-tidy -p "$work" --quiet

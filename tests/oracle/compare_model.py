@@ -1,7 +1,7 @@
 """Bar 2: graft's logits and greedy tokens against transformers on the same weights, in fp32 on the CPU.
 
-Usage: compare_model.py GRAFT_PROGRAM MODEL [BOUND]      MODEL: a .gguf file (llama) or a Hugging Face folder
-BOUND is the largest difference of logits allowed: 5e-4 for a .gguf file, 1e-5 for a folder if not given.
+Usage: compare_model.py GRAFT_PROGRAM MODEL...      MODEL: a .gguf file (llama) or a Hugging Face folder
+The largest difference of logits allowed is 5e-4 for a .gguf file, 1e-5 for a folder.
 """
 import sys
 from pathlib import Path
@@ -40,8 +40,8 @@ def without(tokens, end):
     return tokens[:-1] if tokens and tokens[-1] in end else tokens
 
 
-def main(program, path, bound):
-    summary, model = Summary(), load_model(path)
+def compare(summary, program, path):
+    model, bound = load_model(path), 5e-4 if path.endswith(".gguf") else 1e-5
     name, texts = Path(path).name, fixed_ids(path)
     theirs, ours = logits_of(model, texts), graft_logits(program, path, texts)
     summary.line(f"{name}: logits of {len(texts)} texts, graft against transformers", largest_difference(ours, theirs), bound)
@@ -59,12 +59,13 @@ def main(program, path, bound):
     for kind, error in (("largest", largest_difference), ("root mean square", root_mean_square)):
         mine, other = error(ours, truth), error(theirs, truth)
         summary.line(f"{name}: {kind} error against float64, {mine:.2e}, over transformers' own, {other:.2e}", mine / other, 1.5)
-    summary.exit()
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (3, 4):
+    if len(sys.argv) < 3:
         sys.exit(__doc__)
     torch.set_num_threads(2)
-    default = 5e-4 if sys.argv[2].endswith(".gguf") else 1e-5
-    main(sys.argv[1], sys.argv[2], float(sys.argv[3]) if len(sys.argv) == 4 else default)
+    summary = Summary()
+    for path in sys.argv[2:]:
+        compare(summary, sys.argv[1], path)
+    summary.exit()
