@@ -193,7 +193,7 @@ void run_jobs(std::vector<RunPart> parts, bool allow_change, Observer& observer,
   std::shared_ptr<Transformer> model;
   within_memory(members.front(), base, task, device, [&] { model = load_base(base, {device, dtype, job.quantization, task}, log, stop); });
   for (auto& member : members) {
-    const Json facts = facts_of(base, member.job, member.data->train, device, dtype);
+    const Json facts = facts_of(base, member.job, *member.data, device, dtype);
     make_trainer(member, *model, base, facts, allow_change, stop);
     open_record(member, *model, base, facts, observer, stop);
   }

@@ -6,19 +6,9 @@
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
 #include "graft/core/table.h"
-#include "graft/data/records.h"
-#include "graft/io/file_hash.h"
 
 namespace graft {
 namespace {
-
-/// Hashes of the training files, so that a run that cannot go on says which one changed.
-Json data_files_of(const DataOptions& data) {
-  Json files = Json::object();
-  for (const auto& source : data.train)
-    for (const auto& file : source_files(source.path)) files[file.string()] = file_hash(file);
-  return files;
-}
 
 /// "a.jsonl changed, b.jsonl is new"; files that are the same leave a change of how they are read.
 std::string changed_files(const Json& then, const Json& now) {
@@ -35,11 +25,11 @@ std::string changed_files(const Json& then, const Json& now) {
 
 }  // namespace
 
-Json facts_of(const Base& base, const Job& job, const Dataset& train, at::Device device, at::ScalarType dtype) {
+Json facts_of(const Base& base, const Job& job, const PreparedData& data, at::Device device, at::ScalarType dtype) {
   return {{"graft", GRAFT_VERSION},
           {"base_fingerprint", fmt::format("{:016x}", base.files->fingerprint())},
-          {"data_hash", fmt::format("{:016x}", train.hash())},
-          {"data_files", data_files_of(job.data)},
+          {"data_hash", fmt::format("{:016x}", data.train.hash())},
+          {"data_files", data.train_files},
           {"device", device.is_cuda() ? "cuda" : "cpu"},
           {"dtype", dtype_to_name(dtype)},
           {"deterministic", job.deterministic},

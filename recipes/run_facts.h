@@ -4,7 +4,7 @@
 
 namespace graft {
 
-Json facts_of(const Base& base, const Job& job, const Dataset& train, at::Device device, at::ScalarType dtype);
+Json facts_of(const Base& base, const Job& job, const PreparedData& data, at::Device device, at::ScalarType dtype);
 
 /// What the checkpoint's steps were taken with must be here again: base and data to the bit (RequestError; a warning where the
 /// change is allowed); threads are set, the rest is told.

@@ -4,13 +4,14 @@
 #include <unordered_set>
 
 #include "graft/core/table.h"
+#include "graft/io/file_hash.h"
 #include "make_cache.h"
 
 namespace graft {
 
 namespace {
 
-constexpr uint64_t cache_version = 2;  // raised when the same inputs come to give other samples
+constexpr uint64_t cache_version = 3;  // raised when the same inputs come to give other samples
 
 void check_options(const DataOptions& options) {
   ErrorList errors;
@@ -43,24 +44,30 @@ void check_needs(const std::vector<SourceInput>& sources, const PassSetting& set
 
 Hash& add_text(Hash& hash, std::string_view text) { return hash.add(uint64_t{text.size()}).add(text); }
 
-void add_sources(Hash& hash, const std::vector<SourceInput>& sources, const std::stop_token& stop) {
+/// Whole files, and so the one pass over the data of a start that finds its cache.
+FileHashes hash_files(const std::vector<SourceInput>& sources, const std::stop_token& stop) {
+  FileHashes hashes;
+  for (const SourceInput& source : sources)
+    for (const auto& file : source.files) {
+      if (stop.stop_requested()) throw Stopped("stopped while the data was read");
+      if (!hashes.contains(file.string())) hashes[file.string()] = file_hash(file);
+    }
+  return hashes;
+}
+
+void add_sources(Hash& hash, const std::vector<SourceInput>& sources, const FileHashes& hashes) {
   hash.add(uint64_t{sources.size()});
   for (const SourceInput& source : sources) {
     const DataSource& options = source.options;
     add_text(add_text(hash, options.path), options.format);
     for (const auto& [name, column] : options.columns) add_text(add_text(hash, name), column);
     hash.add(static_cast<uint64_t>(options.limit.value_or(-1))).add(std::bit_cast<uint64_t>(options.repeat));
-    for (const auto& file : source.files) {
-      if (stop.stop_requested()) throw Stopped("stopped while the data was read");
-      const MappedFile mapped(file);
-      add_text(hash, file.string());
-      add_text(hash, {reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size()});
-    }
+    for (const auto& file : source.files) add_text(add_text(hash, file.string()), hashes.at(file.string()));
   }
 }
 
 /// Of all that decides the samples: the program, the files' contents, the tokenizer, the template, the options.
-uint64_t cache_key(const std::vector<SourceInput>& sources, const PassSetting& setting, const std::stop_token& stop) {
+uint64_t cache_key(const std::vector<SourceInput>& sources, const FileHashes& hashes, const PassSetting& setting) {
   const DataOptions& options = setting.options;
   Hash hash;
   add_text(hash, GRAFT_VERSION).add(cache_version).add(setting.tokenizer.hash()).add(static_cast<uint64_t>(setting.vocab_size));
@@ -70,7 +77,7 @@ uint64_t cache_key(const std::vector<SourceInput>& sources, const PassSetting& s
   hash.add(uint64_t{options.append_eos}).add(uint64_t{options.allow_special_tokens_in_content});
   hash.add(static_cast<uint64_t>(setting.task.kind)).add(static_cast<uint64_t>(setting.task.pooling));
   for (const auto& label : setting.task.labels) add_text(hash, label);
-  add_sources(hash, sources, stop);
+  add_sources(hash, sources, hashes);
   return hash.value();
 }
 
@@ -99,12 +106,14 @@ void check_not_empty(const Dataset& data, std::string_view key) {
 struct Splits {
   Dataset rest;
   std::optional<Dataset> held_out;
+  FileHashes files;
 };
 
 Splits open_or_make(const std::vector<SourceInput>& sources, const PassSetting& setting, const std::filesystem::path& folder,
                     const Log& log, const std::stop_token& stop) {
   const auto begin = std::chrono::steady_clock::now();
-  const uint64_t key = cache_key(sources, setting, stop);
+  const FileHashes hashes = hash_files(sources, stop);
+  const uint64_t key = cache_key(sources, hashes, setting);
   const std::string name = Hash().add(key).hex();
   const bool split = setting.options.val_size > 0;
   const SplitFiles files{folder / (name + ".data"), split ? folder / (name + ".held_out.data") : std::filesystem::path()};
@@ -112,7 +121,7 @@ Splits open_or_make(const std::vector<SourceInput>& sources, const PassSetting& 
     auto rest = open_cache(files.rest, key, log);
     auto held = rest && split ? open_cache(files.held_out, key, log) : std::nullopt;
     if (!rest || (split && !held)) return std::nullopt;
-    return Splits{std::move(*rest), std::move(held)};
+    return Splits{std::move(*rest), std::move(held), hashes};
   };
   if (auto cached = open()) {
     log.info("data: reused {}", files.rest.string());
@@ -162,7 +171,7 @@ PreparedData prepare_data(const DataOptions& options, const Tokenizer& tokenizer
   open(train, train_sources);
   open(val, val_sources);
   errors.raise("the data cannot be used:");
-  PreparedData data{train->rest, val ? val->rest : std::move(train->held_out)};
+  PreparedData data{train->rest, val ? val->rest : std::move(train->held_out), std::move(train->files)};
   log_reports(data.train, "train", log);
   check_not_empty(data.train, "data.train");
   if (!data.val) return data;

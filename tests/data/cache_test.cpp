@@ -3,6 +3,7 @@
 #include <stop_token>
 
 #include "data/support.h"
+#include "graft/io/file_hash.h"
 
 namespace graft::test {
 
@@ -23,6 +24,14 @@ std::set<std::string> texts(const Tokenizer& tokenizer, const Dataset& data) {
 bool says(const std::string& log, const char* word) { return log.find(word) != std::string::npos; }
 
 }  // namespace
+
+TEST_F(DataTest, TheFilesThatItWasReadFromAreNamedWithTheirHashes) {
+  DataOptions options = train_on(write("a.jsonl", R"({"text": "abc"})" "\n"));
+  options.val = {{write("b.jsonl", R"({"text": "xyz"})" "\n"), "text", {}, {}, 1}};
+  options.train.push_back(options.train.front());   // twice: hashed once
+  const std::string path = options.train.front().path;
+  for (const char* way : {"made", "reused"}) EXPECT_EQ(prepare(options).train_files, (FileHashes{{path, file_hash(path)}})) << way;
+}
 
 TEST_F(DataTest, ACacheIsReusedUntilSomethingChanges) {
   auto options = train_on(write("a.jsonl", numbered(0, 50)));

@@ -105,9 +105,12 @@ class Dataset {
   std::shared_ptr<const Impl> impl_;
 };
 
+using FileHashes = std::map<std::string, std::string>;   // by path, as io/file_hash.h makes them
+
 struct PreparedData {
   Dataset train;
   std::optional<Dataset> val;
+  FileHashes train_files;   // that `train` (and what is held out of it) was read from
 };
 
 /// Reads, renders, tokenises and checks everything (all faults at once: a RequestError with file and line each), or maps the cache of
