@@ -22,8 +22,8 @@ void copy_rows_cuda(Matrix, Matrix, Real, int64_t, int64_t, void*) { none(); }
 void rms_norm_cuda(Matrix, Matrix, Gain, Matrix, Matrix, Matrix, float*, Real, int64_t, int64_t, float, void*) { none(); }
 void rms_norm_backward_cuda(Matrix, Matrix, Gain, const float*, Matrix, Matrix, Matrix, Real, int64_t, int64_t, void*) { none(); }
 void rope_cuda(Matrix, Matrix, Matrix, Matrix, const void*, Heads, const float*, const float*, Real, int64_t, bool, void*) { none(); }
-void head_norm_cuda(Matrix, Matrix, Heads, const void*, const void*, float, const float*, const float*, Real, int64_t, void*) { none(); }
-void head_norm_backward_cuda(Matrix, Matrix, Matrix, Matrix, Matrix, Heads, const void*, const void*, float, const float*, const float*, Real, int64_t, void*) { none(); }
+void head_norm_cuda(Matrix, Matrix, Heads, const float*, const float*, float, const float*, const float*, Real, int64_t, void*) { none(); }
+void head_norm_backward_cuda(Matrix, Matrix, Matrix, Matrix, Matrix, Heads, const float*, const float*, float, const float*, const float*, Real, int64_t, void*) { none(); }
 void gated_cuda(Matrix, Matrix, Gate, Real, int64_t, int64_t, void*) { none(); }
 void gated_backward_cuda(Matrix, Matrix, Matrix, Matrix, Gate, Real, int64_t, int64_t, void*) { none(); }
 void fold_updates_cuda(const Update*, int, Matrix, Real, int64_t, int64_t, int64_t, void*) { none(); }

@@ -17,6 +17,13 @@ Tensor matrix(const Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
 Tensor rstd_like(const Tensor& x) { return at::empty({x.size(0)}, x.options().dtype(wide_type(x))); }
 
+Tensor normed(const Tensor& x, const RmsNorm& norm, Tensor& rstd) {
+  const Tensor y = at::empty_like(x);
+  rstd = rstd_like(x);
+  rms_norm_into(x, {}, norm.gain(), norm.eps(), {}, {}, y, rstd);
+  return y;
+}
+
 /// The narrow products of an input that is to be forgotten.
 Tensor kept_narrow(const FoldedLinears& linears, const Tensor& input, const Folded& folded) {
   if (folded.pad == 0) return {};
@@ -106,8 +113,9 @@ Tensor FusedBlock::attend(const Tensor& x, Tape& t) const {
   Tensor out = at::empty({tokens, attention_output_.out()}, x.options());
   attention_output_.product(t.attended, t.output_folded, out);
   if (attention_output_.bias().defined()) out.add_(attention_output_.bias());
-  if (t.output_folded.gain.defined()) t.attention_output = out;
-  return out;
+  const RmsNorm* norm = parts_.after_attention;
+  if (t.output_folded.gain.defined() || norm) t.attention_output.y = out;
+  return norm ? normed(out, *norm, t.attention_output.rstd) : out;
 }
 
 void FusedBlock::feed(const Tensor& x, const Tensor& attended, Tape& t) const {
@@ -121,9 +129,22 @@ void FusedBlock::feed(const Tensor& x, const Tensor& attended, Tape& t) const {
   const Tensor product = mlp_output_.input(tokens, t.down_folded, x);
   gated_into(t.gate_up, parts_.activation, product);
   t.down_narrow = kept_narrow(mlp_output_, product, t.down_folded);
-  t.down = mlp_output_.add_product(product, t.down_folded, t.out);   // onto the residual, which stands there already
-  if (mlp_output_.bias().defined()) t.out.add_(mlp_output_.bias());
-  if (mlp_output_.bias().defined() && t.down.defined()) t.down.add_(mlp_output_.bias());
+  feed_down(product, t);
+}
+
+/// Onto the residual, which stands in t.out already.
+void FusedBlock::feed_down(const Tensor& product, Tape& t) const {
+  const RmsNorm* norm = parts_.after_mlp;
+  if (norm) {
+    t.down.y = at::empty_like(t.out);
+    mlp_output_.product(product, t.down_folded, t.down.y);
+  } else {
+    t.down.y = mlp_output_.add_product(product, t.down_folded, t.out);
+  }
+  const Tensor& bias = mlp_output_.bias();
+  if (bias.defined() && !norm) t.out.add_(bias);
+  if (bias.defined() && t.down.y.defined()) t.down.y.add_(bias);
+  if (norm) t.out.add_(normed(t.down.y, *norm, t.down.rstd));
 }
 
 /// With room beside it: its gradient will take its place, where no gains ask for it.

@@ -20,6 +20,9 @@ Tensor tokens_by_heads(const Tensor& x) {
   return in_rows ? x.as_strided({tokens, columns}, {x.stride(1), 1}) : x.reshape({tokens, columns});
 }
 
+/// Whether a layer's output goes to the residuals as it is.
+bool goes_straight(const Folded& folded, const RmsNorm* norm) { return !folded.gain.defined() && !norm; }
+
 }  // namespace
 
 void FusedBlock::make_gate_up_again(Tape& t) const {
@@ -45,19 +48,21 @@ Tensor FusedBlock::with_room(const Tensor& grad, const Folded& folded) const {
   return room;
 }
 
-/// The gradient of a product that is added to the residuals, with room beside it; `grad` itself goes on to them.
-Tensor FusedBlock::before_output(const FoldedLinears& linears, const Tensor& grad, const Tensor& y, const Folded& folded) const {
-  if (!folded.gain.defined()) return with_room(grad, folded);
+/// The gradient of a product that gains or a norm change on its way to the residuals, with room beside it.
+Tensor FusedBlock::before_output(const FoldedLinears& linears, const OutputTape& output, const RmsNorm* norm, const Tensor& grad, const Folded& folded) const {
   const Tensor product = linears.gradient(grad.size(0), folded, grad);
-  linears.before_gains(grad, y, folded, product);
+  if (norm) rms_norm_backward_into(grad, output.y, norm->gain(), output.rstd, {}, product, {});
+  if (folded.gain.defined()) linears.before_gains(norm ? product : grad, output.y, folded, product);
   return product;
 }
 
 /// Through the feed-forward: the gradient of the residuals in the middle, with room beside it for the attention's output layer.
 Tensor FusedBlock::back_to_middle(Tape& t, const Tensor& grad) const {
   const int64_t tokens = t.x.size(0);
-  Tensor d_down = before_output(mlp_output_, grad, t.down, t.down_folded);
-  t.down.reset();
+  const bool straight = goes_straight(t.down_folded, parts_.after_mlp);
+  Tensor d_down = straight ? with_room(grad, t.down_folded) : before_output(mlp_output_, t.down, parts_.after_mlp, grad, t.down_folded);
+  between_->gradient.reset();
+  t.down = {};
   if (!t.gate_up.defined()) make_gate_up_again(t);
   Tensor d_product = at::empty({tokens, mlp_output_.in()}, t.x.options());
   mlp_output_.input_gradient(d_down, t.down_folded, d_product);
@@ -90,7 +95,8 @@ Tensor FusedBlock::back(Tape& t, const Tensor& grad, bool wants_x) const {
   if (!wants_x && t.qkv_folded.pad == 0 && t.output_folded.pad == 0) return {};
   const int64_t tokens = t.x.size(0), width = parts_.heads * parts_.head_dim;
   const Tensor d_attended = at::empty({tokens, width}, t.x.options());
-  const Tensor d_output = t.output_folded.gain.defined() ? before_output(attention_output_, d_middle, t.attention_output, t.output_folded) : d_middle;
+  const bool straight = goes_straight(t.output_folded, parts_.after_attention);
+  const Tensor d_output = straight ? d_middle : before_output(attention_output_, t.attention_output, parts_.after_attention, d_middle, t.output_folded);
   attention_output_.input_gradient(d_output, t.output_folded, d_attended);
   add_factor_gradients(attention_output_, d_output, t.attended, beside(t.attended, t.output_folded.pad), t.output_folded);
   if (!wants_x && t.qkv_folded.pad == 0) return {};

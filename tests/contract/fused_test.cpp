@@ -112,7 +112,7 @@ std::shared_ptr<Transformer> lora_model(const std::string& family, const std::ve
 }
 
 TEST(FusedBlock, TakesDoraWithoutDropout) {
-  for (const std::string family : {"llama", "qwen2", "qwen3", "gemma"}) {
+  for (const std::string family : {"llama", "qwen2", "qwen3", "gemma", "gemma2"}) {
     const auto m = model_with("dora", family, {"all-linear"});
     EXPECT_EQ(m->fused_layers("a"), 2) << family;
     for (const auto mode : {Recompute::none, Recompute::gate_up, Recompute::layer}) expect_near(step(*m, host_batch(), true, mode), step(*m, host_batch(), false), 1e-5);
@@ -175,7 +175,7 @@ TEST(FusedBlock, DropsWhatThePlainPathDrops) {
 }
 
 TEST(FusedBlock, FamiliesThatItTakes) {
-  for (const std::string family : {"llama", "mistral", "qwen2", "qwen3", "gemma", "smollm3"}) EXPECT_EQ(lora_model(family, {"q_proj"})->fused_layers("a"), 2) << family;
+  for (const std::string family : {"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "smollm3"}) EXPECT_EQ(lora_model(family, {"q_proj"})->fused_layers("a"), 2) << family;
   EXPECT_EQ(lora_model("gpt2", {"c_attn"})->fused_layers("a"), 0);   // no gate
 }
 
@@ -188,7 +188,7 @@ TEST(FusedBlock, WeightsThatMovedAreWhatTheyWere) {
 
 /// Sixteen bits: the fused path's error against float64 is no larger than the plain path's (a tenth is chance).
 TEST(FusedBlock, InSixteenBitsItIsNoWorse) {
-  for (const auto& [method, family] : {std::pair<std::string, std::string>{"lora", "llama"}, {"lora", "qwen2"}, {"lora", "qwen3"}, {"dora", "llama"}, {"dora", "qwen2"}}) {
+  for (const auto& [method, family] : {std::pair<std::string, std::string>{"lora", "llama"}, {"lora", "qwen2"}, {"lora", "qwen3"}, {"dora", "llama"}, {"dora", "qwen2"}, {"lora", "gemma3_text"}}) {
     const auto exact = model_with(method, family, {"all-linear"}, at::kDouble), m = model_with(method, family, {"all-linear"}, at::kBFloat16);
     // The exact model has the rounded base.
     {

@@ -55,11 +55,11 @@ struct Heads {
 };
 void rope_cuda(Matrix q, Matrix k, Matrix v, Matrix out, const void* bias, Heads heads, const float* cosine, const float* sine, Real type, int64_t tokens, bool inverse,
                void* stream);
-// The same with norms of their own for q's and k's heads (Qwen3), gains [2 * half] in the type of the rows, half a power of two: out = q's and k's heads of
+// The same with norms of their own for q's and k's heads (Qwen3), gains [2 * half] fp32, half a power of two: out = q's and k's heads of
 // qkv = [q | k | v], normed and turned. backward: out = the gradient of qkv from those of the turned q and k and of v.
-void head_norm_cuda(Matrix qkv, Matrix out, Heads heads, const void* q_gain, const void* k_gain, float eps, const float* cosine, const float* sine, Real type, int64_t tokens,
+void head_norm_cuda(Matrix qkv, Matrix out, Heads heads, const float* q_gain, const float* k_gain, float eps, const float* cosine, const float* sine, Real type, int64_t tokens,
                     void* stream);
-void head_norm_backward_cuda(Matrix dq, Matrix dk, Matrix dv, Matrix qkv, Matrix out, Heads heads, const void* q_gain, const void* k_gain, float eps, const float* cosine,
+void head_norm_backward_cuda(Matrix dq, Matrix dk, Matrix dv, Matrix qkv, Matrix out, Heads heads, const float* q_gain, const float* k_gain, float eps, const float* cosine,
                              const float* sine, Real type, int64_t tokens, void* stream);
 // out = act(gate) * up of [gate | up]; backward writes [dgate | dup] and, where it is wanted, that product again.
 enum class Gate { silu, gelu_tanh };

@@ -18,9 +18,10 @@
 
 namespace graft {
 
-/// What it is made of: the layers of a pre-norm block with a gated feed-forward, its rotary positions turning whole heads.
+/// What it is made of: the layers of a pre-norm block with a gated feed-forward, its rotary positions turning whole heads; norms behind both (Gemma 2 and 3)
+/// may be null.
 struct BlockParts {
-  RmsNorm *before_attention = nullptr, *before_mlp = nullptr;
+  RmsNorm *before_attention = nullptr, *after_attention = nullptr, *before_mlp = nullptr, *after_mlp = nullptr;
   std::vector<Linear*> qkv, attention_output, gate_up, mlp_output;
   std::vector<Site*> sites;   // all of the block's
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
@@ -48,6 +49,7 @@ class FusedBlock {
   Tensor forward(const Tensor& x, const Batch& batch, Recompute recompute) const;
 
   struct Tape;
+  struct OutputTape;
 
  private:
   friend class BlockNode;
@@ -58,6 +60,7 @@ class FusedBlock {
   void turn_back(Tape& tape, const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& d_qkv) const;
   std::array<Tensor, 3> heads_of(const Tape& tape) const;
   void feed(const Tensor& x, const Tensor& attended, Tape& tape) const;
+  void feed_down(const Tensor& product, Tape& tape) const;
   void make_gate_up(const Tensor& input, Tape& tape) const;
   void make_gate_up_again(Tape& tape) const;
   /// The gradient of x; undefined if it is not wanted.
@@ -65,7 +68,7 @@ class FusedBlock {
   Tensor back_to_middle(Tape& tape, const Tensor& grad) const;
   Tensor with_room(const Tensor& grad, const Folded& folded) const;
   void add_factor_gradients(const FoldedLinears& linears, const Tensor& g, const Tensor& x, const Tensor& narrow_x, Folded& folded) const;
-  Tensor before_output(const FoldedLinears& linears, const Tensor& grad, const Tensor& y, const Folded& folded) const;
+  Tensor before_output(const FoldedLinears& linears, const OutputTape& output, const RmsNorm* norm, const Tensor& grad, const Folded& folded) const;
 
   BlockParts parts_;
   FoldedLinears qkv_, attention_output_, gate_up_, mlp_output_;

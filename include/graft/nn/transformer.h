@@ -51,8 +51,8 @@ class Transformer : public torch::nn::Module {
   virtual void set_fused(bool on) {}
   /// How many of its layers a training step with this adapter runs so.
   virtual int64_t fused_layers(const std::string& adapter) const { return 0; }
-  /// Frozen products of the layers that run so in 8 bits (ops/fp8_product.h), the first and the last aside unless they are asked for too. Returns how
-  /// many layers have them.
+  /// Frozen products of the layers that run so in 8 bits (ops/fp8_product.h), the first and the last too or not. Returns how many layers
+  /// have them.
   virtual int64_t set_fp8(bool on, bool outer_layers) { return 0; }
   /// "30 layers of 576 (feed-forward 1536), 9 heads, ...": for people.
   virtual std::string describe() const = 0;
