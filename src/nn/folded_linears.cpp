@@ -12,9 +12,7 @@
 namespace graft {
 namespace {
 
-constexpr int64_t pad_step = 64;   // a tile of a matrix product: less would not be faster
-
-int64_t padded(int64_t ranks) { return (ranks + pad_step - 1) / pad_step * pad_step; }
+constexpr int64_t pad_step = 64;
 
 std::optional<LowRank> update_at(const Linear& layer, const std::string& adapter) {
   const auto here = layer.adapter(adapter);
@@ -22,6 +20,8 @@ std::optional<LowRank> update_at(const Linear& layer, const std::string& adapter
 }
 
 }  // namespace
+
+int64_t room_for(int64_t ranks) { return (ranks + pad_step - 1) / pad_step * pad_step; }
 
 Tensor beside(const Tensor& x, int64_t columns) { return x.as_strided({x.size(0), columns}, x.strides(), x.storage_offset() + x.size(1)); }
 
@@ -95,7 +95,7 @@ Folded FoldedLinears::fold(const Batch& batch) const {
     }
     first += rows;
   }
-  folded.pad = padded(ranks);
+  folded.pad = room_for(ranks);
   fill(folded);
   return folded;
 }

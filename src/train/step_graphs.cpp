@@ -51,11 +51,13 @@ bool StepGraphs::can_capture(const Transformer& model, const std::string& adapte
   return model.device().is_cuda() && model.task().kind == TaskKind::causal_lm && model.fused_layers(adapter) == model.layers() && std::ranges::all_of(model.sites(), fits);
 }
 
+bool StepGraphs::waits_for_launches(int64_t rows, int64_t columns, int64_t hidden_size) { return rows * columns * hidden_size <= most_numbers; }
+
 void StepGraphs::add_gradients(const HostBatch& given, const StepContext& context, const Tensor& weight, const Tensor& share, Tensor& total) {
   const auto launch = [&](const HostBatch& host, int64_t labelled) {
     capturer_.run([&] { graft::add_gradients(model_, place(host, model_, adapter_, context, labelled), weight, share, total); });
   };
-  if (given.rows * given.columns * model_.hidden_size() > most_numbers) return launch(given, 0);
+  if (!waits_for_launches(given.rows, given.columns, model_.hidden_size())) return launch(given, 0);
   const HostBatch host = widened(given, rounded_up(given.columns));
   const bool all = host.target_count == host.rows * host.columns;
   const int64_t labelled = all ? 0 : std::min(rounded_up(host.target_count), host.rows * host.columns);

@@ -1,0 +1,206 @@
+// A fused block's tensors in the order of their making: nn/fused_block.cpp and fused_block_back.cpp without the arithmetic.
+#include <algorithm>
+#include <set>
+
+#include "graft/nn/folded_linears.h"
+#include "plan_layer.h"
+
+namespace graft {
+namespace {
+
+constexpr const char *input_kind = "kept: layers' inputs", *attention_kind = "kept: attention", *mlp_kind = "kept: feed-forward", *narrow_kind = "kept: narrow products";
+constexpr const char *work_kind = "a layer's work", *matrix_kind = "a layer's matrices";
+
+const std::set<Role> in_qkv{Role::query, Role::key, Role::value, Role::query_key_value}, in_output{Role::attention_output},
+    in_gate_up{Role::gate, Role::up, Role::gate_up}, in_down{Role::mlp_output};
+
+/// As FoldedLinears has them.
+struct Linears {
+  int64_t in = 0, out = 0, pad = 0, room = 0;
+  bool dense = true, drops = false;
+
+  Linears(const std::vector<SeatedSite>& sites, const std::set<Role>& roles, const Storage& storage) {
+    int64_t ranks = 0;
+    for (const auto& [site, taken, rank, dropped] : sites) {
+      if (!roles.contains(site->role())) continue;
+      in = site->weight()->in_features(), out += site->weight()->out_features(), ranks += rank;
+      dense = dense && !storage(site->path()), drops = drops || dropped;
+    }
+    pad = room_for(ranks), room = std::max(pad, room_for(1));
+  }
+  int64_t matrix() const { return (out + room) * (in + room); }
+};
+
+class FusedLayer : public PlannedLayer {
+ public:
+  FusedLayer(const std::vector<SeatedSite>& sites, const BlockSetting& setting, bool& flows)
+      : s_(setting), tokens_(setting.shape.rows * setting.shape.columns), element_(static_cast<int64_t>(at::elementSize(setting.shape.dtype))), wants_x_(flows),
+        qkv_(sites, in_qkv, s_.storage), output_(sites, in_output, s_.storage), gate_up_(sites, in_gate_up, s_.storage), down_(sites, in_down, s_.storage) {
+    for (const SeatedSite& seated : sites) head_norms_ = head_norms_ || seated.site->path().ends_with("q_norm");
+    for (const Linears* all : {&qkv_, &output_, &gate_up_, &down_}) flows = flows || all->pad > 0;
+    keeps_ = flows;
+    dim_ = qkv_.in, width_ = s_.facts.heads * s_.facts.head_dim, kv_ = s_.facts.kv_heads * s_.facts.head_dim, hidden_ = down_.in;
+  }
+
+  void forward(Tally& tally) override {
+    const Recompute mode = s_.shape.recompute;
+    run(tally, mode == Recompute::offload && !s_.shape.on_cpu ? tally.hold(work_kind, matrix(dim_)) : tally.hold(input_kind, matrix(dim_)));
+    if (!keeps_ || (mode == Recompute::offload && !s_.shape.on_cpu)) tape_ = {};
+    if (mode == Recompute::gate_up) tape_.gate_up.reset();
+    if (mode >= Recompute::layer) tape_ = {.x = tape_.x};
+  }
+
+  void backward(Tally& tally, bool first) override {
+    Tally::Room below;   // fetched from the host's memory meanwhile
+    if (s_.shape.recompute == Recompute::offload && !s_.shape.on_cpu) below = tally.hold(input_kind, matrix(dim_)), tape_.x = tally.hold(input_kind, matrix(dim_));
+    if (s_.shape.recompute >= Recompute::layer) run(tally, tape_.x);
+    const auto d_middle = back_to_middle(tally, first);
+    if (wants_x_ || qkv_.pad > 0 || output_.pad > 0) back(tally);
+    tape_ = {};
+  }
+
+ private:
+  using Room = Tally::Room;
+  struct Tape {
+    Room x, norms, qkv, turned, attended, attention, middle, gate_up;
+    std::vector<Room> narrow;
+  };
+
+  int64_t matrix(int64_t columns) const { return tokens_ * columns * element_; }
+  Room work(Tally& tally, int64_t columns) const { return tally.hold(work_kind, matrix(columns)); }
+  /// Dequantised, as long as its product takes; a dense one lies there always.
+  Room dense(Tally& tally, const Linears& of) const {
+    return of.dense ? Room() : tally.hold(matrix_kind, of.matrix() * element_);
+  }
+  /// What the CPU's readable text makes on the way, in fp32, and casts of what is narrower.
+  void text(Tally& tally, int64_t columns, int64_t cast) const {
+    if (s_.shape.on_cpu) tally.touch(work_kind, tokens_ * (columns + (element_ < 4 ? cast : 0)) * 4);
+  }
+  /// Of inputs that updates see dropped.
+  void dropped(Tally& tally, const Linears& of, int64_t copies) const {
+    if (of.drops) tally.touch(work_kind, matrix(copies * of.in));
+  }
+  void sums(Tally& tally, const Linears& of) const {
+    const int64_t sums = of.pad * (of.in + of.out) * 4, casts = s_.shape.on_cpu && element_ < 4 ? tokens_ * (std::max(of.in, of.out) + of.pad) * 4 : 0;
+    if (of.pad > 0) tally.touch(work_kind, sums + casts);
+    dropped(tally, of, 1);
+  }
+  void keep_narrow(Tally& tally, const Linears& of) {
+    dropped(tally, of, 1);
+    tape_.narrow.push_back(tally.hold(narrow_kind, matrix(of.pad)));
+  }
+
+  void run(Tally& tally, Room x) {
+    tape_ = {.x = std::move(x)};
+    const auto out = attend(tally);
+    feed(tally);
+  }
+
+  Room attend(Tally& tally) {
+    auto first = dense(tally, qkv_), second = dense(tally, output_);
+    const auto input = work(tally, dim_ + qkv_.pad);
+    tape_.norms = tally.hold("kept: norms", tokens_ * 8);
+    text(tally, 2 * dim_, dim_);
+    keep_narrow(tally, qkv_);
+    tape_.qkv = tally.hold(attention_kind, matrix(qkv_.out));
+    first.reset();
+    text(tally, 3 * qkv_.out, qkv_.out);
+    if (head_norms_) tape_.turned = tally.hold(attention_kind, matrix(width_ + kv_));
+    auto attended = attention(tally);
+    tape_.attended = tally.hold(attention_kind, matrix(width_ + output_.pad));
+    attended.reset();
+    return work(tally, dim_);
+  }
+
+  /// Its output, and what it keeps besides: on a tape of its own (the CPU, a mask) the output, too, and there keys and values for each head.
+  Room attention(Tally& tally) {
+    const bool on_tape = s_.shape.on_cpu || masked(s_);
+    const int64_t mask = masked(s_) ? tokens_ * s_.shape.columns * element_ : 0, repeated = s_.shape.on_cpu && kv_ < width_ ? 2 * matrix(width_) : 0;
+    tape_.attention = tally.hold(attention_kind, tokens_ * s_.facts.heads * 4 + mask + repeated + (on_tape ? matrix(width_) : 0));
+    return on_tape ? Room() : work(tally, width_);
+  }
+
+  void feed(Tally& tally) {
+    auto first = dense(tally, gate_up_), second = dense(tally, down_);
+    tape_.middle = tally.hold("kept: residuals", matrix(dim_));
+    const auto out = work(tally, dim_), input = work(tally, dim_ + gate_up_.pad);
+    text(tally, 2 * dim_, dim_);
+    keep_narrow(tally, gate_up_);
+    tape_.gate_up = tally.hold(mlp_kind, matrix(gate_up_.out + gate_up_.pad));
+    first.reset();
+    const auto product = work(tally, hidden_ + down_.pad);
+    text(tally, 2 * hidden_, 2 * hidden_);
+    keep_narrow(tally, down_);
+  }
+
+  void make_gate_up_again(Tally& tally) {
+    const auto input = work(tally, dim_ + gate_up_.pad), weights = dense(tally, gate_up_);
+    tape_.gate_up = tally.hold(mlp_kind, matrix(gate_up_.out + gate_up_.pad));
+  }
+
+  void product(Tally& tally, const Linears& of) const {
+    const auto weights = dense(tally, of);
+    dropped(tally, of, 2);
+  }
+
+  Room back_to_middle(Tally& tally, bool first) {
+    const auto room = first && down_.pad > 0 ? work(tally, dim_ + down_.pad) : Room();
+    if (!tape_.gate_up) make_gate_up_again(tally);
+    auto d_product = work(tally, hidden_);
+    product(tally, down_);
+    text(tally, 6 * hidden_, 3 * hidden_);
+    sums(tally, down_);
+    if (down_.pad == 0) d_product.reset();
+    const auto d_input = work(tally, dim_), input = gate_up_.pad > 0 ? work(tally, dim_) : Room();
+    product(tally, gate_up_);
+    auto d_middle = work(tally, dim_ + output_.pad);
+    text(tally, 4 * dim_, 2 * dim_);
+    sums(tally, gate_up_);
+    tape_.gate_up.reset();
+    return d_middle;
+  }
+
+  void back(Tally& tally) {
+    const auto d_attended = work(tally, width_);
+    product(tally, output_), sums(tally, output_);
+    if (!wants_x_ && qkv_.pad == 0) return;
+    const auto d_heads = work(tally, width_ + 2 * kv_);
+    attention_backward(tally);
+    tape_.attention.reset();
+    const auto d_qkv = work(tally, qkv_.out + qkv_.pad);
+    text(tally, 3 * qkv_.out, qkv_.out);
+    const auto input = qkv_.pad > 0 ? work(tally, dim_) : Room(), d_input = wants_x_ ? work(tally, dim_) : Room();
+    product(tally, qkv_);
+    const auto dx = wants_x_ ? work(tally, dim_ + down_.pad) : Room();
+    text(tally, 4 * dim_, 2 * dim_), sums(tally, qkv_);
+  }
+
+  /// Sums in fp32 and each head's gradients of shared keys and values.
+  void attention_backward(Tally& tally) const {
+    const int64_t sums = s_.shape.on_cpu ? 0 : tokens_ * (width_ + s_.facts.heads) * 4, shared = kv_ < width_ ? 2 * matrix(width_) : 0;
+    tally.touch(work_kind, sums + shared);
+  }
+
+  const BlockSetting& s_;
+  int64_t tokens_, element_, dim_ = 0, width_ = 0, kv_ = 0, hidden_ = 0;
+  bool wants_x_, keeps_ = false, head_norms_ = false;
+  const Linears qkv_, output_, gate_up_, down_;
+  Tape tape_;
+};
+
+}  // namespace
+
+int64_t settled_room(const std::vector<SeatedSite>& sites, const Storage& storage, int64_t element) {
+  int64_t numbers = 0;
+  for (const auto& roles : {in_qkv, in_output, in_gate_up, in_down}) {
+    const Linears all(sites, roles, storage);
+    if (all.dense) numbers += all.matrix() - all.out * all.in;
+  }
+  return numbers * element;
+}
+
+std::unique_ptr<PlannedLayer> fused_layer(const std::vector<SeatedSite>& sites, const BlockSetting& setting, bool& flows) {
+  return std::make_unique<FusedLayer>(sites, setting, flows);
+}
+
+}  // namespace graft
