@@ -175,7 +175,11 @@ int64_t settle_memory(std::vector<Member>& members, const Base& base, const Task
   if (first.recompute == automatic) log.info("train.recompute: {}: {}", choice.recompute, choice.why);
   else if (choice.graphs != first.graphs) log.info("train.graphs: off: {}", choice.why);
   if (first.recompute == automatic && !choice.fits) log.warn("by the plan no way to recompute fits in the free memory: a smaller train.micro_batch_size or data.max_length would");
-  for (Member& member : members) member.job.train.recompute = choice.recompute, member.job.train.graphs = choice.graphs;
+  const bool without_graphs = choice.graphs != first.graphs;
+  for (Member& member : members) {
+    member.job.train.recompute = choice.recompute;
+    if (without_graphs) member.job.train.graphs = choice.graphs;
+  }
   return choice.bytes;
 }
 

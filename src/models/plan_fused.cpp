@@ -148,7 +148,7 @@ class FusedLayer : public PlannedLayer {
     if (!tape_.gate_up) make_gate_up_again(tally);
     auto d_product = work(tally, hidden_);
     product(tally, down_);
-    text(tally, 6 * hidden_, 3 * hidden_);
+    text(tally, 8 * hidden_, 3 * hidden_);
     sums(tally, down_);
     if (down_.pad == 0) d_product.reset();
     const auto d_input = work(tally, dim_), input = gate_up_.pad > 0 ? work(tally, dim_) : Room();

@@ -84,7 +84,7 @@ class Play {
     std::vector<Room> norm;
     for (const auto& [kind, bytes] : plan_block(s_.blocks.outer_back, setting_, flows_).kept) norm.push_back(tally_.hold("kept: " + kind, bytes));
     Room hidden = tally_.hold(states_kind, (plain ? states_ : 0) + (plain && !picks ? 0 : rows));
-    Room gradient = tally_.hold(states_kind, flowed || !plain ? rows : 0);
+    Room gradient = tally_.hold(states_kind, flowed ? rows : 0);
     plain ? chunk_of_product() : chunk_made_again();
     hidden.reset();
     const Room scaled = tally_.hold(states_kind, rows);

@@ -15,7 +15,7 @@ void add(Parts& parts, const std::string& kind, int64_t bytes) {
 
 Tally::Room Tally::hold(const std::string& kind, int64_t bytes) {
   change(kind, bytes);
-  return {nullptr, [this, kind, bytes](const void*) { change(kind, -bytes); }};
+  return {this, [this, kind, bytes](const void*) { change(kind, -bytes); }};
 }
 
 void Tally::change(const std::string& kind, int64_t bytes) {
