@@ -35,8 +35,7 @@ struct Planned {
   bool from_data = false;
   StepShape shape;               // of the job's own micro-batch
 
-  StepPlan step(int64_t rows, Recompute recompute) const {
-    StepShape other = shape;
+  StepPlan step(StepShape other, int64_t rows, Recompute recompute) const {
     other.rows = rows, other.recompute = recompute;
     return planner->plan(other);
   }
@@ -113,7 +112,7 @@ std::string trade_text(const Planned& p) {
   int64_t most = 0;
   for (int64_t n = std::max<int64_t>(1, own / 4); n <= own * 4; n *= 2)
     for (const Recompute mode : ways(p)) {
-      const StepPlan plan = p.step(n, mode);
+      const StepPlan plan = p.step(p.shape, n, mode);
       rows.emplace_back(n, mode, plan.bytes(), plan.token_flops), most = std::max(most, plan.bytes());
     }
   std::string text = "micro-batch against recompute (FLOPs a token against keeping all)\n";
@@ -125,14 +124,15 @@ std::string trade_text(const Planned& p) {
 }
 
 /// The largest micro-batch of a power of two up to 64 that fits.
-std::string largest(const Planned& gpu, Recompute mode, double room) {
+std::string largest(const Planned& p, const StepShape& gpu, Recompute mode, double room) {
   int64_t best = 0;
-  for (int64_t n = 1; n <= 64 && static_cast<double>(gpu.step(n, mode).bytes()) <= room; n *= 2) best = n;
-  return best == 0 ? "-" : fmt::format("{} x {}", best, gpu.longest);
+  for (int64_t n = 1; n <= 64 && static_cast<double>(p.step(gpu, n, mode).bytes()) <= room; n *= 2) best = n;
+  return best == 0 ? "-" : fmt::format("{} x {}", best, p.longest);
 }
 
-std::string cards_text(Planned& p) {
-  p.shape.on_cpu = false, p.shape.fused = true, p.shape.dtype = at::kBFloat16;
+std::string cards_text(const Planned& p) {
+  StepShape gpu = p.shape;
+  gpu.on_cpu = false, gpu.fused = true, gpu.dtype = at::kBFloat16;
   const auto own = fmt::format("auto for {} x {}", p.shape.rows, p.longest);
   std::string text = fmt::format("GPUs, bf16, {:.0f} GiB left to the driver: the largest micro-batch without and with recompute, and what train.recompute is for this job's\n"
                                  "  {:>41} {:>12} {:>20}\n", card_reserve, "none", "layer", own);
@@ -140,8 +140,8 @@ std::string cards_text(Planned& p) {
   automatically.graphs = "off";
   for (const Card& card : cards) {
     const double room = (card.gib - card_reserve) * gib;
-    const MemoryChoice choice = choose_for_memory(automatically, {{*p.planner, p.shape}}, static_cast<int64_t>(room));
-    text += fmt::format("  {:>4} GiB  {:<26} {:>12} {:>12} {:>20}\n", card.gib, card.examples, largest(p, Recompute::none, room), largest(p, Recompute::layer, room),
+    const MemoryChoice choice = choose_for_memory(automatically, {{*p.planner, gpu}}, static_cast<int64_t>(room));
+    text += fmt::format("  {:>4} GiB  {:<26} {:>12} {:>12} {:>20}\n", card.gib, card.examples, largest(p, gpu, Recompute::none, room), largest(p, gpu, Recompute::layer, room),
                         choice.fits ? choice.recompute : "-");
   }
   return text;

@@ -2,6 +2,7 @@
 #include "../recipes/memory_choice.h"
 
 #include "../recipes/finetune.h"
+#include "../recipes/plan.h"
 #include "../recipes/session.h"
 #include "support/models.h"
 
@@ -61,6 +62,18 @@ TEST_F(MemoryChoiceTest, TheLeastWhereNothingFits) {
   const MemoryChoice choice = choose(1);
   EXPECT_EQ(choice.recompute, "offload");
   EXPECT_FALSE(choice.fits);
+}
+
+/// A CPU's table has a CPU's ways, whatever the table of cards behind it is made of.
+TEST(MemoryChoice, ThePlanShowsIt) {
+  Job job;
+  job.model.path = (std::filesystem::path(GRAFT_SOURCE_DIR) / "configs/shapes/smollm2-135m.json").string();
+  job.device = "cpu", job.train.dtype = "fp32", job.data.max_length = 64;
+  const std::string text = plan_text(alone(job), {.tokens = 1000}, {});
+  EXPECT_NE(text.find("recompute: none (chosen): a step takes"), std::string::npos) << text;
+  EXPECT_NE(text.find("0 of 30 layers fused"), std::string::npos) << text;
+  EXPECT_EQ(text.find("x 64     gate_up"), std::string::npos) << text;
+  EXPECT_NE(plan_text(alone(job), {.tokens = 1000, .gpu = true}, {}).find("x 64     gate_up"), std::string::npos);
 }
 
 TEST(MemoryChoice, ARunSaysItAndKeepsIt) {
