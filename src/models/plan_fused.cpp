@@ -1,35 +1,14 @@
 // A fused block's tensors in the order of their making: nn/fused_block.cpp and fused_block_back.cpp without the arithmetic.
 #include <algorithm>
-#include <set>
 
-#include "graft/nn/folded_linears.h"
 #include "plan_layer.h"
+#include "plan_linears.h"
 
 namespace graft {
 namespace {
 
 constexpr const char *input_kind = "kept: layers' inputs", *attention_kind = "kept: attention", *mlp_kind = "kept: feed-forward", *narrow_kind = "kept: narrow products";
 constexpr const char *work_kind = "a layer's work", *matrix_kind = "a layer's matrices";
-
-const std::set<Role> in_qkv{Role::query, Role::key, Role::value, Role::query_key_value}, in_output{Role::attention_output},
-    in_gate_up{Role::gate, Role::up, Role::gate_up}, in_down{Role::mlp_output};
-
-/// As FoldedLinears has them.
-struct Linears {
-  int64_t in = 0, out = 0, pad = 0, room = 0;
-  bool dense = true, drops = false;
-
-  Linears(const std::vector<SeatedSite>& sites, const std::set<Role>& roles, const Storage& storage) {
-    int64_t ranks = 0;
-    for (const auto& [site, taken, rank, dropped] : sites) {
-      if (!roles.contains(site->role())) continue;
-      in = site->weight()->in_features(), out += site->weight()->out_features(), ranks += rank;
-      dense = dense && !storage(site->path()), drops = drops || dropped;
-    }
-    pad = room_for(ranks), room = std::max(pad, room_for(1));
-  }
-  int64_t matrix() const { return (out + room) * (in + room); }
-};
 
 class FusedLayer : public PlannedLayer {
  public:
@@ -189,15 +168,6 @@ class FusedLayer : public PlannedLayer {
 };
 
 }  // namespace
-
-int64_t settled_room(const std::vector<SeatedSite>& sites, const Storage& storage, int64_t element) {
-  int64_t numbers = 0;
-  for (const auto& roles : {in_qkv, in_output, in_gate_up, in_down}) {
-    const Linears all(sites, roles, storage);
-    if (all.dense) numbers += all.matrix() - all.out * all.in;
-  }
-  return numbers * element;
-}
 
 std::unique_ptr<PlannedLayer> fused_layer(const std::vector<SeatedSite>& sites, const BlockSetting& setting, bool& flows) {
   return std::make_unique<FusedLayer>(sites, setting, flows);

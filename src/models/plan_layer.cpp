@@ -1,5 +1,7 @@
 #include "plan_layer.h"
 
+#include "plan_linears.h"
+
 #include <algorithm>
 
 namespace graft {
@@ -32,6 +34,15 @@ class PlainLayer : public PlannedLayer {
 };
 
 }  // namespace
+
+int64_t settled_room(const std::vector<SeatedSite>& sites, const Storage& storage, int64_t element) {
+  int64_t numbers = 0;
+  for (const auto& roles : {in_qkv, in_output, in_gate_up, in_down}) {
+    const Linears all(sites, roles, storage);
+    if (all.dense) numbers += all.matrix() - all.out * all.in;
+  }
+  return numbers * element;
+}
 
 std::unique_ptr<PlannedLayer> plain_layer(const BlockBytes& bytes, Recompute recompute, int64_t input_bytes) {
   return std::make_unique<PlainLayer>(bytes, recompute != Recompute::none, input_bytes);
