@@ -89,7 +89,7 @@ int main(int argc, char** argv) {
     }
     AdamW optimizer(list, {});
     const bool can_replay = replayed && StepGraphs::can_capture(*model, "adapter0");
-    const auto graphs = can_replay ? std::make_unique<StepGraphs>(*model, "adapter0") : nullptr;
+    const auto graphs = can_replay ? std::make_unique<StepGraphs>(*model) : nullptr;
     std::vector<double> seconds, losses;
     reset_peak_memory(device), tensors.reset();
     int64_t between = 0;
@@ -98,7 +98,7 @@ int main(int argc, char** argv) {
       const auto start = std::chrono::steady_clock::now();
       optimizer.zero_grad();
       for (Share& share : shares) share.context.step = s;
-      const Tensor loss = together > 1 ? backward_together(*model, shares).front() : backward(*model, "adapter0", {batch}, {.step = s}, graphs.get());
+      const Tensor loss = backward_together(*model, shares, graphs.get()).front();
       optimizer.step(1e-3, {.max_norm = 1, .loss = loss});
       losses.push_back(loss.item<double>());
       synchronize(device);

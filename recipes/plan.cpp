@@ -80,8 +80,10 @@ Planned look_at(const Job& job, const PlanRequest& request, const Log& log, cons
   }
   p.planner = std::make_unique<StepPlanner>(*p.outline, p.config, storage, job.adapter, job.quantization);
   const at::Device device = request.gpu ? at::Device(at::kCUDA) : device_from_name(job.device);
-  if (request.gpu && job.train.dtype == "auto") p.job.train.dtype = "bf16";
+  const bool fp8 = job.train.dtype == "fp8";
+  if (request.gpu && (fp8 || job.train.dtype == "auto")) p.job.train.dtype = "bf16";   // of a card that is not asked
   p.shape = shape_of(p.job, p.longest, device);
+  p.shape.fp8 = fp8;
   return p;
 }
 
@@ -203,6 +205,8 @@ StepShape shape_of(const Job& job, int64_t longest, at::Device device) {
           .dtype = dtype_from_name(job.train.dtype, device),
           .on_cpu = device.is_cpu(),
           .packed = job.data.packing,
+          .fp8 = job.train.dtype == "fp8",
+          .fp8_outer_layers = job.train.fp8_outer_layers,
           .recompute = job.train.recompute_mode()};
 }
 

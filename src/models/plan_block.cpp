@@ -204,8 +204,9 @@ int64_t BlockBytes::total() const {
   return sum;
 }
 
+/// Packed texts are attended one by one, but by a GPU in fp32.
 bool masked(const BlockSetting& s) {
-  return s.facts.encoder || s.prefix > 0 || s.shape.packed || (s.facts.window > 0 && s.shape.columns > s.facts.window);
+  return s.facts.encoder || s.prefix > 0 || (s.shape.packed && !s.shape.on_cpu && s.shape.dtype == at::kFloat) || (s.facts.window > 0 && s.shape.columns > s.facts.window);
 }
 
 BlockBytes plan_block(const std::vector<SeatedSite>& sites, const BlockSetting& setting, bool& flows) {

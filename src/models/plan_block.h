@@ -23,8 +23,9 @@ enum class Taken { no, method, values };
 struct SeatedSite {
   const Site* site;
   Taken taken = Taken::no;
-  int64_t rank = 0;     // of an update that can be folded into the weight ...
-  bool drops = false;   // ... and whether it sees its input dropped
+  int64_t rank = 0;     // of an update that can be folded into the weight: ...
+  bool drops = false;   // ... whether it sees its input dropped ...
+  bool gains = false;   // ... and its sum's rows have trained lengths
 };
 
 struct BlockBytes {

@@ -29,19 +29,19 @@ class FusedLayer : public PlannedLayer {
     if (mode >= Recompute::layer) tape_ = {.x = tape_.x};
   }
 
-  void backward(Tally& tally, bool first) override {
+  void backward(Tally& tally, Tally::Room& side, bool first) override {
     Tally::Room below;   // fetched from the host's memory meanwhile
     if (s_.shape.recompute == Recompute::offload && !s_.shape.on_cpu) below = tally.hold(input_kind, matrix(dim_)), tape_.x = tally.hold(input_kind, matrix(dim_));
     if (s_.shape.recompute >= Recompute::layer) run(tally, tape_.x);
-    const auto d_middle = back_to_middle(tally, first);
-    if (wants_x_ || qkv_.pad > 0 || output_.pad > 0) back(tally);
+    const auto d_middle = back_to_middle(tally, side, first);
+    if (wants_x_ || qkv_.pad > 0 || output_.pad > 0) back(tally, side);
     tape_ = {};
   }
 
  private:
   using Room = Tally::Room;
   struct Tape {
-    Room x, norms, qkv, turned, attended, attention, middle, gate_up;
+    Room x, norms, qkv, turned, attended, attention, attention_output, middle, gate_up, down;
     std::vector<Room> narrow;
   };
 
@@ -71,7 +71,8 @@ class FusedLayer : public PlannedLayer {
 
   void run(Tally& tally, Room x) {
     tape_ = {.x = std::move(x)};
-    const auto out = attend(tally);
+    const auto attended = attend(tally);
+    if (output_.gains) tape_.attention_output = attended;
     feed(tally);
   }
 
@@ -84,7 +85,7 @@ class FusedLayer : public PlannedLayer {
     tape_.qkv = tally.hold(attention_kind, matrix(qkv_.out));
     first.reset();
     text(tally, 3 * qkv_.out, qkv_.out);
-    if (head_norms_) tape_.turned = tally.hold(attention_kind, matrix(width_ + kv_));
+    if (head_norms_ || qkv_.gains) tape_.turned = tally.hold(attention_kind, matrix(width_ + kv_));
     auto attended = attention(tally);
     tape_.attended = tally.hold(attention_kind, matrix(width_ + output_.pad));
     attended.reset();
@@ -110,6 +111,13 @@ class FusedLayer : public PlannedLayer {
     const auto product = work(tally, hidden_ + down_.pad);
     text(tally, 2 * hidden_, 2 * hidden_);
     keep_narrow(tally, down_);
+    if (down_.gains) tape_.down = tally.hold(mlp_kind, matrix(dim_));
+    eight_bits(tally, down_);
+  }
+
+  /// An input in 8 bits.
+  void eight_bits(Tally& tally, const Linears& of) const {
+    if (s_.shape.fp8 && of.dense) tally.touch(work_kind, tokens_ * of.in);
   }
 
   void make_gate_up_again(Tally& tally) {
@@ -119,39 +127,56 @@ class FusedLayer : public PlannedLayer {
 
   void product(Tally& tally, const Linears& of) const {
     const auto weights = dense(tally, of);
-    dropped(tally, of, 2);
+    dropped(tally, of, 2), eight_bits(tally, of);
   }
 
-  Room back_to_middle(Tally& tally, bool first) {
-    const auto room = first && down_.pad > 0 ? work(tally, dim_ + down_.pad) : Room();
+  /// The gradient of a product before its gains, from that behind them.
+  void through_gains(Tally& tally, const Linears& of) const {
+    if (of.gains) text(tally, 2 * of.out, 2 * of.out);
+  }
+
+  /// Sums over tokens, for which a GPU has a stream beside: what it reads lies there until the next ones begin.
+  void sums(Tally& tally, Room& side, const Linears& of, std::vector<Room> reads) const {
+    if (of.pad == 0) return;
+    sums(tally, of);
+    if (!s_.shape.on_cpu) side = std::make_shared<std::vector<Room>>(std::move(reads));
+  }
+
+  Room back_to_middle(Tally& tally, Room& side, bool first) {
+    auto d_down = down_.gains || (first && down_.pad > 0) ? work(tally, dim_ + down_.pad) : Room();
+    through_gains(tally, down_), tape_.down.reset();
     if (!tape_.gate_up) make_gate_up_again(tally);
     auto d_product = work(tally, hidden_);
     product(tally, down_);
     text(tally, 8 * hidden_, 3 * hidden_);
-    sums(tally, down_);
+    const auto d_gate_up = gate_up_.gains ? work(tally, gate_up_.out + gate_up_.pad) : tape_.gate_up;
+    through_gains(tally, gate_up_);
+    tape_.gate_up.reset();
+    sums(tally, side, down_, {d_down, d_product});
+    d_down.reset();
     if (down_.pad == 0) d_product.reset();
     const auto d_input = work(tally, dim_), input = gate_up_.pad > 0 ? work(tally, dim_) : Room();
     product(tally, gate_up_);
     auto d_middle = work(tally, dim_ + output_.pad);
     text(tally, 4 * dim_, 2 * dim_);
-    sums(tally, gate_up_);
-    tape_.gate_up.reset();
+    sums(tally, side, gate_up_, {d_gate_up, input});
     return d_middle;
   }
 
-  void back(Tally& tally) {
+  void back(Tally& tally, Room& side) {
     const auto d_attended = work(tally, width_);
-    product(tally, output_), sums(tally, output_);
+    const auto d_output = output_.gains ? work(tally, dim_ + output_.pad) : Room();
+    through_gains(tally, output_), product(tally, output_), sums(tally, side, output_, {d_output});
     if (!wants_x_ && qkv_.pad == 0) return;
     const auto d_heads = work(tally, width_ + 2 * kv_);
     attention_backward(tally);
     tape_.attention.reset();
     const auto d_qkv = work(tally, qkv_.out + qkv_.pad);
-    text(tally, 3 * qkv_.out, qkv_.out);
+    text(tally, 3 * qkv_.out, qkv_.out), through_gains(tally, qkv_);
     const auto input = qkv_.pad > 0 ? work(tally, dim_) : Room(), d_input = wants_x_ ? work(tally, dim_) : Room();
     product(tally, qkv_);
     const auto dx = wants_x_ ? work(tally, dim_ + down_.pad) : Room();
-    text(tally, 4 * dim_, 2 * dim_), sums(tally, qkv_);
+    text(tally, 4 * dim_, 2 * dim_), sums(tally, side, qkv_, {d_qkv, input});
   }
 
   /// Sums in fp32 and each head's gradients of shared keys and values.

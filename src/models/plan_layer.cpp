@@ -17,7 +17,7 @@ class PlainLayer : public PlannedLayer {
     else
       keep(tally);
   }
-  void backward(Tally& tally, bool) override {
+  void backward(Tally& tally, Tally::Room&, bool) override {
     if (again_) keep(tally);
     const auto work = tally.hold("gradients of activations", std::max(bytes_.backward, bytes_.attention_backward - bytes_.mlp));
     kept_.clear();
@@ -34,6 +34,15 @@ class PlainLayer : public PlannedLayer {
 };
 
 }  // namespace
+
+int64_t eight_bit_copies(const std::vector<SeatedSite>& sites, const Storage& storage) {
+  int64_t bytes = 0;
+  for (const auto& roles : {in_qkv, in_output, in_gate_up, in_down}) {
+    const Linears all(sites, roles, storage);
+    if (all.dense && all.in % 16 == 0 && all.out % 16 == 0) bytes += 2 * all.in * all.out + 4 * (all.in + all.out);
+  }
+  return bytes;
+}
 
 int64_t settled_room(const std::vector<SeatedSite>& sites, const Storage& storage, int64_t element) {
   int64_t numbers = 0;

@@ -13,14 +13,15 @@ inline const std::set<Role> in_qkv{Role::query, Role::key, Role::value, Role::qu
 
 struct Linears {
   int64_t in = 0, out = 0, pad = 0, room = 0;
-  bool dense = true, drops = false;
+  bool dense = true, drops = false, gains = false;
 
   Linears(const std::vector<SeatedSite>& sites, const std::set<Role>& roles, const Storage& storage) {
     int64_t ranks = 0;
-    for (const auto& [site, taken, rank, dropped] : sites) {
-      if (!roles.contains(site->role())) continue;
-      in = site->weight()->in_features(), out += site->weight()->out_features(), ranks += rank;
-      dense = dense && !storage(site->path()), drops = drops || dropped;
+    for (const SeatedSite& seated : sites) {
+      const Site& site = *seated.site;
+      if (!roles.contains(site.role())) continue;
+      in = site.weight()->in_features(), out += site.weight()->out_features(), ranks += seated.rank;
+      dense = dense && !storage(site.path()), drops = drops || seated.drops, gains = gains || seated.gains;
     }
     pad = room_for(ranks), room = std::max(pad, room_for(1));
   }

@@ -41,7 +41,7 @@ class Play {
     Room gradient = loss();
     for (size_t i = layers_.size(); i-- > first_trained_;) {
       tally_.begin(fmt::format("the backward pass of layer {}", i));
-      layers_[i]->backward(tally_, i + 1 == layers_.size());
+      layers_[i]->backward(tally_, side_, i + 1 == layers_.size());
       gradient = tally_.hold(gradient_kind, states_);
     }
     tally_.begin("the embedding's backward pass");
@@ -56,8 +56,12 @@ class Play {
   Parts everlasting() const {
     Parts parts;
     add_base(parts, s_.outline, s_.storage, element_);
-    for (const LayerSites& layer : s_.blocks.layers)
-      if (shape_.fused && layer.fusable) add(parts, "room for updates beside the base", settled_room(layer.sites, s_.storage, element_));
+    for (const LayerSites& layer : s_.blocks.layers) {
+      if (!shape_.fused || !layer.fusable) continue;
+      const bool outer = &layer == &s_.blocks.layers.front() || &layer == &s_.blocks.layers.back();
+      add(parts, "room for updates beside the base", settled_room(layer.sites, s_.storage, element_));
+      if (shape_.fp8 && (shape_.fp8_outer_layers || !outer)) add(parts, "the base in 8 bits", eight_bit_copies(layer.sites, s_.storage));
+    }
     add(parts, "adapters", s_.adapters.held * 4), add(parts, "gradients", s_.adapters.flat * 4);
     add(parts, "AdamW's moments", s_.adapters.flat * 8);
     if (!shape_.on_cpu) add(parts, "cuBLAS's workspace", cublas_workspace);
@@ -119,6 +123,7 @@ class Play {
   size_t first_trained_ = 0;
   Tally tally_;   // outlives what is held in it
   std::vector<Room> kept_;
+  Room side_;
   std::vector<std::unique_ptr<PlannedLayer>> layers_;
 };
 

@@ -10,6 +10,7 @@ struct FusedBlock::Tape {
   Batch batch;
   Tensor x, qkv, turned, attended, middle, gate_up;   // turned: q and k behind norms of their own; else qkv holds them turned
   Tensor first_rstd, second_rstd;
+  Tensor attention_output, down;   // those of the layers that add to the residuals, where gains made them
   std::unique_ptr<AttentionPass> attention;
   Folded qkv_folded, output_folded, gate_up_folded, down_folded;
   Tensor qkv_narrow, gate_up_narrow, down_narrow;

@@ -115,6 +115,7 @@ std::vector<Case> fused_cases() {
       one("qwen3", "lora").format = format, all.back().recompute = recompute, all.back().dtype = at::kBFloat16;
     }
     for (const char* method : {"prompt_tuning", "ia3", "prefix_tuning", "full"}) one("llama", method).recompute = recompute;
+    for (const char* family : {"llama", "qwen3"}) one(family, "dora").recompute = recompute;
     one("llama", "lora").dropout = 0.1, all.back().recompute = recompute;
   }
   return all;

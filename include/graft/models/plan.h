@@ -20,7 +20,8 @@ struct StepShape {
   at::ScalarType dtype = at::kFloat;
   bool on_cpu = true;        // the CPU's kernels keep other tensors than the readable text, which a GPU runs
   bool fused = !on_cpu;      // blocks run as one node each, where the model has such
-  bool packed = false;       // rows of several samples: attention takes a mask
+  bool packed = false;       // rows of several samples
+  bool fp8 = false, fp8_outer_layers = false;  // frozen products of fused blocks in 8 bits, from copies
   Recompute recompute = Recompute::none;
 };
 

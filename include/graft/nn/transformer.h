@@ -52,6 +52,9 @@ class Transformer : public torch::nn::Module {
   /// Whether a training step with this adapter runs that layer so, and how many of them.
   virtual bool fuses(int64_t layer, const std::string& adapter) const { return false; }
   int64_t fused_layers(const std::string& adapter) const;
+  /// Frozen products of the layers that run so in 8 bits (ops/fp8_product.h), the first and the last aside unless they are asked for too. Returns how
+  /// many layers have them.
+  virtual int64_t set_fp8(bool on, bool outer_layers) { return 0; }
   /// "30 layers of 576 (feed-forward 1536), 9 heads, ...": for people.
   virtual std::string describe() const = 0;
 

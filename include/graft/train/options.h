@@ -31,6 +31,7 @@ struct TrainOptions {
   double max_grad_norm = 1;
   double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_epsilon = 1e-8;
   std::string dtype = "auto";
+  bool fp8_outer_layers = false;
   std::string recompute = "auto";
   std::string graphs = "auto";
   bool share_rows = false;
@@ -52,7 +53,8 @@ struct TrainOptions {
     v("adam_beta1", adam_beta1, "AdamW's decay of the average gradient", Between(0, 0.9999999));
     v("adam_beta2", adam_beta2, "AdamW's decay of the average square", Between(0, 0.9999999));
     v("adam_epsilon", adam_epsilon, "AdamW's term for small gradients", MoreThan(0));
-    v("dtype", dtype, "what the frozen base computes in; adapters train in fp32", Choices{"auto", "bf16", "fp16", "fp32"});
+    v("dtype", dtype, "what the frozen base computes in (fp8: its products in 8 bits, the rest in bf16); adapters train in fp32", Choices{"auto", "bf16", "fp16", "fp32", "fp8"});
+    v("fp8_outer_layers", fp8_outer_layers, "with dtype fp8, the first and the last layer too; else they stay in bf16");
     v("recompute", recompute, "keep all activations; all but the feed-forward's widest; each layer's input alone; or that in the host's memory: the rest is computed again. "
       "auto: the first of them whose plan fits in the free memory", recompute_choices());
     v("graphs", graphs, "passes as CUDA graphs, where launches would dominate: small models, short rows", Choices{"auto", "off"});
