@@ -124,12 +124,10 @@ const FusedBlock* Decoder::fused_block(size_t layer, const Batch& own) const {
   return !rope || rope->rotated_share == 1 ? fused_[layer].get() : nullptr;
 }
 
-int64_t Decoder::fused_layers(const std::string& adapter) const {
+bool Decoder::fuses(int64_t layer, const std::string& adapter) const {
   Batch step;
   step.adapter = adapter, step.training = true;
-  int64_t count = 0;
-  for (size_t i = 0; i < layers_.size(); ++i) count += fused_block(i, step) != nullptr;
-  return count;
+  return fused_block(static_cast<size_t>(layer), step) != nullptr;
 }
 
 Tensor Decoder::through(size_t index, const Tensor& x, const Batch& own, Cache* cache) const {

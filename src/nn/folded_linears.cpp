@@ -13,9 +13,7 @@
 namespace graft {
 namespace {
 
-constexpr int64_t pad_step = 64;   // a tile of a matrix product: less would not be faster
-
-int64_t padded(int64_t ranks) { return (ranks + pad_step - 1) / pad_step * pad_step; }
+constexpr int64_t pad_step = 64;
 
 std::optional<LowRank> update_at(const Linear& layer, const std::string& adapter) {
   const auto here = layer.adapter(adapter);
@@ -32,6 +30,8 @@ void for_each_adapter(const Batch& batch, F&& f) {
 }
 
 }  // namespace
+
+int64_t room_for(int64_t ranks) { return (ranks + pad_step - 1) / pad_step * pad_step; }
 
 void mask_updates(const Tensor& narrow, const Folded& folded) {
   if (!folded.mixed || folded.pad == 0) return;
@@ -133,7 +133,7 @@ Folded FoldedLinears::fold(const Batch& batch) const {
       first += rows;
     }
   });
-  folded.pad = padded(ranks);
+  folded.pad = room_for(ranks);
   fill(folded);
   make_gains(folded);
   return folded;

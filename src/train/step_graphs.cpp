@@ -59,8 +59,10 @@ bool StepGraphs::can_capture(const Transformer& model, const std::string& adapte
   return model.device().is_cuda() && model.task().kind == TaskKind::causal_lm && model.fused_layers(adapter) == model.layers() && std::ranges::all_of(model.sites(), fits);
 }
 
+bool StepGraphs::waits_for_launches(int64_t tokens, int64_t hidden_size) { return tokens * hidden_size <= most_numbers; }
+
 void StepGraphs::add_gradients(const std::vector<LaidOut>& given) {
-  if (tokens_of(given) * model_.hidden_size() > most_numbers)
+  if (!waits_for_launches(tokens_of(given), model_.hidden_size()))
     return capturer_.run([&] { graft::add_gradients(model_, placed(given, model_)); });
   std::vector<LaidOut> pass = given;
   Shape shape;

@@ -60,7 +60,7 @@ Trainer::Trainer(TrainerSetup setup)
       writer_(checkpoints_, setup_.checkpoint.keep, setup_.log) {
   total_ = total_steps(setup_.options, batches_.steps_per_epoch());
   schedule_ = make_schedule(setup_.options, total_);
-  const Recompute recompute = recompute_named(setup_.options.recompute);
+  const Recompute recompute = setup_.options.recompute_mode();
   setup_.model.set_recompute(recompute);
   if (setup_.options.dtype == "fp8") {
     const int64_t layers = setup_.model.set_fp8(true, setup_.options.fp8_outer_layers);

@@ -17,6 +17,9 @@
 
 namespace graft {
 
+/// How many columns and rows updates of so many ranks in all take up: whole tiles of a matrix product, as less would not be faster.
+int64_t room_for(int64_t ranks);
+
 /// The matrix of one pass, and what is folded into it.
 struct Folded {
   Tensor matrix;                   // [out + pad, in + pad]; undefined while nobody uses it, where weights are quantised

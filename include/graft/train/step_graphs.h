@@ -19,6 +19,8 @@ class StepGraphs {
   explicit StepGraphs(Transformer& model, bool replays = true);
   /// Whether such passes can be captured: all blocks are fused, nothing is drawn anew in each step, and the model is on a GPU.
   static bool can_capture(const Transformer& model, const std::string& adapter);
+  /// Whether passes of this size would wait for launches: larger ones are not captured.
+  static bool waits_for_launches(int64_t tokens, int64_t hidden_size);
   /// As the function of micro_batch.h. The parameters' gradients stay where they are from one call to the next (AdamW's do).
   void add_gradients(const std::vector<LaidOut>& pass);
   size_t size() const { return graphs_.size(); }
