@@ -18,7 +18,7 @@ for glibc in 17 24 28; do platforms+=(--platform "manylinux_2_${glibc}_x86_64");
 for wheel in "$work"/wheels/*.whl; do "$python" -m zipfile -e "$wheel" "$work/site"; done
 cd "$work/site"
 # What is never used here: Unsloth's studio, command line, torchao's own kernels, other CUDA versions, tests.
-rm -rf studio unsloth_cli unsloth_zoo_downloads test ./*/tests ./*/test torchao/_C*.so
+rm -rf studio unsloth_cli test ./*/tests ./*/test torchao/_C*.so
 find . -name 'libbitsandbytes_*' ! -name 'libbitsandbytes_cuda130.so' -delete
 find . \( -name '__pycache__' -o -name '*.pyi' \) -prune -exec rm -rf {} +
 tar -czf "$out" --owner=0 --group=0 .

@@ -15,7 +15,15 @@ class FusedLayer : public PlannedLayer {
   FusedLayer(const std::vector<SeatedSite>& sites, const BlockSetting& setting, bool& flows)
       : s_(setting), tokens_(setting.shape.rows * setting.shape.columns), element_(static_cast<int64_t>(at::elementSize(setting.shape.dtype))), wants_x_(flows),
         qkv_(sites, in_qkv, s_.storage), output_(sites, in_output, s_.storage), gate_up_(sites, in_gate_up, s_.storage), down_(sites, in_down, s_.storage) {
-    for (const SeatedSite& seated : sites) head_norms_ = head_norms_ || seated.site->path().ends_with("q_norm");
+    SiteKind before = SiteKind::linear;
+    for (const SeatedSite& seated : sites) {
+      const Site& site = *seated.site;
+      const bool of_heads = site.path().ends_with("q_norm") || site.path().ends_with("k_norm");
+      head_norms_ = head_norms_ || of_heads;
+      if (site.kind() == SiteKind::after_attention) output_normed_ = before == SiteKind::norm;
+      if (site.kind() == SiteKind::after_mlp) down_normed_ = before == SiteKind::norm;
+      before = of_heads ? SiteKind::linear : site.kind();
+    }
     for (const Linears* all : {&qkv_, &output_, &gate_up_, &down_}) flows = flows || all->pad > 0;
     keeps_ = flows;
     dim_ = qkv_.in, width_ = s_.facts.heads * s_.facts.head_dim, kv_ = s_.facts.kv_heads * s_.facts.head_dim, hidden_ = down_.in;
@@ -71,8 +79,8 @@ class FusedLayer : public PlannedLayer {
 
   void run(Tally& tally, Room x) {
     tape_ = {.x = std::move(x)};
-    const auto attended = attend(tally);
-    if (output_.gains) tape_.attention_output = attended;
+    const auto attended = attend(tally), normed = output_normed_ ? work(tally, dim_) : Room();
+    if (output_.gains || output_normed_) tape_.attention_output = attended;
     feed(tally);
   }
 
@@ -111,8 +119,9 @@ class FusedLayer : public PlannedLayer {
     const auto product = work(tally, hidden_ + down_.pad);
     text(tally, 2 * hidden_, 2 * hidden_);
     keep_narrow(tally, down_);
-    if (down_.gains) tape_.down = tally.hold(mlp_kind, matrix(dim_));
+    if (down_.gains || down_normed_) tape_.down = tally.hold(mlp_kind, matrix(dim_));
     eight_bits(tally, down_);
+    if (down_normed_) tally.touch(work_kind, matrix(dim_)), text(tally, 2 * dim_, dim_);
   }
 
   /// An input in 8 bits.
@@ -143,7 +152,7 @@ class FusedLayer : public PlannedLayer {
   }
 
   Room back_to_middle(Tally& tally, Room& side, bool first) {
-    auto d_down = down_.gains || (first && down_.pad > 0) ? work(tally, dim_ + down_.pad) : Room();
+    auto d_down = down_.gains || down_normed_ || (first && down_.pad > 0) ? work(tally, dim_ + down_.pad) : Room();
     through_gains(tally, down_), tape_.down.reset();
     if (!tape_.gate_up) make_gate_up_again(tally);
     auto d_product = work(tally, hidden_);
@@ -165,7 +174,7 @@ class FusedLayer : public PlannedLayer {
 
   void back(Tally& tally, Room& side) {
     const auto d_attended = work(tally, width_);
-    const auto d_output = output_.gains ? work(tally, dim_ + output_.pad) : Room();
+    const auto d_output = output_.gains || output_normed_ ? work(tally, dim_ + output_.pad) : Room();
     through_gains(tally, output_), product(tally, output_), sums(tally, side, output_, {d_output});
     if (!wants_x_ && qkv_.pad == 0) return;
     const auto d_heads = work(tally, width_ + 2 * kv_);
@@ -187,7 +196,7 @@ class FusedLayer : public PlannedLayer {
 
   const BlockSetting& s_;
   int64_t tokens_, element_, dim_ = 0, width_ = 0, kv_ = 0, hidden_ = 0;
-  bool wants_x_, keeps_ = false, head_norms_ = false;
+  bool wants_x_, keeps_ = false, head_norms_ = false, output_normed_ = false, down_normed_ = false;
   const Linears qkv_, output_, gate_up_, down_;
   Tape tape_;
 };
