@@ -204,7 +204,8 @@ void run_jobs(std::vector<RunPart> parts, bool allow_change, Observer& observer,
     if (!job.model.new_tokens.empty()) write_tokenizer(folder, base);
     const TrainState& state = member.trainer->state();
     member.record->finish(state.step);
-    member.log.info("done: {} steps, {} skipped; the adapter is in {}", state.step, state.skipped, folder.string());
+    member.log.info("done: {} steps, {} skipped; {:.1f} % of their time waited for data; the adapter is in {}", state.step, state.skipped,
+                    100 * member.trainer->data_wait(), folder.string());
   }
 }
 

@@ -53,7 +53,7 @@ int64_t total_steps(const TrainOptions& options, int64_t steps_per_epoch) {
 
 Trainer::Trainer(TrainerSetup setup)
     : setup_(std::move(setup)),
-      batches_(setup_.train, batch_options(setup_)),
+      batches_(Batches(setup_.train, batch_options(setup_))),
       optimizer_(optimized(setup_), setup_.options.adamw()),
       checkpoint_every_(read_interval("checkpoint.every", setup_.checkpoint.every)),
       checkpoints_(setup_.run_folder / "checkpoints", setup_.log),
@@ -121,6 +121,8 @@ StepReport Trainer::optimize(const Share& share, const Tensor& loss) {
   report.memory = device_memory(setup_.model.device()).allocated_peak;
   judge_step(state_.norms, share.micro_batches, setup_.train, report);
   report.seconds = seconds_since(step_started_);
+  report.data_wait = batches_.waited() / report.seconds;
+  seconds_ += report.seconds, waited_ += batches_.waited();
   return report;
 }
 
@@ -209,9 +211,10 @@ void Trainer::run(Observer& observer, std::stop_token stop) {
       save_now(observer);
       throw Stopped(fmt::format("stopped after step {} of {}; saved in {}", state_.step, total_, setup_.run_folder.string()));
     }
-    const Share share = next_share();
+    Share share;
     Tensor loss;
     try {
+      share = next_share();
       loss = backward(share);
     } catch (...) {   // no memory, say: the adapter is still what the last step left
       save_if_possible(observer);

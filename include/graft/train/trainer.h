@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "graft/core/log.h"
-#include "graft/data/batches.h"
+#include "graft/data/batches_ahead.h"
 #include "graft/nn/transformer.h"
 #include "graft/peft/graft_adapter.h"
 #include "graft/train/checkpoint_writer.h"
@@ -72,6 +72,8 @@ class Trainer {
   const TrainState& state() const { return state_; }
   int64_t last_step() const { return total_; }
   const Schedule& schedule() const { return schedule_; }
+  /// Share of the steps' time that they waited for their data.
+  double data_wait() const { return seconds_ > 0 ? waited_ / seconds_ : 0; }
 
  private:
   StepReport optimize(const Share& share, const Tensor& loss);
@@ -83,7 +85,7 @@ class Trainer {
   std::string last_good() const;       // the last checkpoint's folder, for messages
 
   TrainerSetup setup_;
-  Batches batches_;
+  BatchesAhead batches_;
   AdamW optimizer_;
   std::unique_ptr<StepGraphs> graphs_;          // null: passes are launched one operation at a time
   Schedule schedule_;
@@ -96,6 +98,7 @@ class Trainer {
   std::chrono::steady_clock::time_point begun_at_ = std::chrono::steady_clock::now();
   bool stopped_early_ = false;
   std::chrono::steady_clock::time_point step_started_{};
+  double seconds_ = 0, waited_ = 0;             // of all steps; of these, for their data
 };
 
 }  // namespace graft
