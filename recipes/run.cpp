@@ -132,7 +132,8 @@ void make_trainer(Member& member, Transformer& model, const Base& base, const Js
   member.trainer = std::make_unique<Trainer>(
       TrainerSetup{model, member.name, [method](std::string_view name) { return method->lr_scale(name); }, member.data->train,
                    job.data.packing ? job.data.max_length : 0, job.train,
-                   *job.train.learning_rate, job.eval, make_evaluation(model, member, base, stop), job.checkpoint, job.output_dir, facts, to_yaml(job), member.log});
+                   *job.train.learning_rate, job.eval, make_evaluation(model, member, base, stop), job.checkpoint, job.output_dir, facts, to_yaml(job), member.log,
+                   model.device().is_cuda()});
   if (member.checkpoint) {
     check_facts(member.checkpoint->facts, facts, allow_change, member.log);
     member.trainer->restore(*member.checkpoint);
