@@ -113,6 +113,7 @@ Task prepare(std::vector<Member>& members, const Base& base, const std::stop_tok
     require(!task || *task == own, "{} and {} have different tasks, labels or (of a new head) seeds: adapters over one base share its head",
             members.front().name, member.name);
     require(!member.job.data.packing || own.kind == TaskKind::causal_lm, "data.packing: rows of several samples are for the next token, not for {}", name_of(own.kind));
+    require(member.job.train.label_smoothing == 0 || own.kind != TaskKind::regression, "train.label_smoothing: a regression has no labels to smooth");
     if (!task) say_task(own, member.log);
     task = own;
     member.job.model = with_task(member.job.model, own);

@@ -39,6 +39,7 @@ Tensor squared_error(Transformer& model, const Tensor& rows, const Batch& picked
 MicroBatch place(const HostBatch& host, const Transformer& model, const std::string& adapter, const StepContext& context, int64_t labelled) {
   MicroBatch placed{to_batch(host, model.device())};
   placed.batch.adapter = adapter, placed.batch.training = true, placed.batch.seed = context.seed, placed.batch.step = context.step;
+  placed.label_smoothing = context.label_smoothing;
   const auto send = [&](const Tensor& on_host) { return staged(on_host, model.device()).to(model.device(), /*non_blocking=*/true); };
   placed.targets = send(on_host(host.targets));
   const auto tokens = labelled_tokens(host, labelled);   // on the host: asking the device would wait for it
@@ -66,9 +67,9 @@ Tensor loss_sum(Transformer& model, const Tensor& hidden, const MicroBatch& plac
     return tokens_of(batch, tokens.narrow(0, begin, count));
   };
   if (model.task().kind == TaskKind::regression) return squared_error(model, rows, picked(0, rows.size(0)), pick(placed.values));
-  if (const Weight* head = model.frozen_head(batch.adapter)) return linear_cross_entropy(rows, frozen_head(*head), labels, 1);
+  if (const Weight* head = model.frozen_head(batch.adapter)) return linear_cross_entropy(rows, frozen_head(*head), labels, 1, placed.label_smoothing);
   const auto head = [&model, picked](const Tensor& h, int64_t begin) { return model.predict(h, picked(begin, h.size(0))); };
-  return chunked_cross_entropy(rows, head, labels, 1);
+  return chunked_cross_entropy(rows, head, labels, 1, placed.label_smoothing);
 }
 
 void add_gradients(Transformer& model, const MicroBatch& placed, const Tensor& weight, const Tensor& share, Tensor& total) {

@@ -91,7 +91,7 @@ void Trainer::update_loss_scale(bool finite) {
 Share Trainer::next_share() {
   step_started_ = std::chrono::steady_clock::now();
   optimizer_.zero_grad();
-  return {setup_.adapter, batches_.next(), {setup_.options.seed, state_.step, state_.loss_scale}};
+  return {setup_.adapter, batches_.next(), {setup_.options.seed, state_.step, state_.loss_scale, setup_.options.label_smoothing}};
 }
 
 Tensor Trainer::backward(const Share& share) {

@@ -164,17 +164,17 @@ TEST(BlockOps, AttentionOutsideAutograd) {
 
 TEST(BlockOps, CrossEntropySkipsWhatHasNoTarget) {
   for (const auto dtype : types)
-    for (const int64_t vocabulary : {97, 2048, 49152}) {
+    for (const auto& [vocabulary, smoothing] : {std::pair<int64_t, double>{97, 0}, {2048, 0.2}, {49152, 0}, {49152, 0.2}, {97, 0.2}}) {
       const DenseWeight weight(rows_in_wider(vocabulary, 32, 0, dtype, 1));
       const Tensor hidden = rows_in_wider(6, 32, 0, dtype, 2), targets = at::tensor(std::vector<int64_t>{3, -100, 0, vocabulary - 1, -100, 7}, at::kLong).to(test_device());
       const Tensor leaf = hidden.detach().requires_grad_(true);
-      const Tensor loss = linear_cross_entropy(leaf, frozen_head(weight), targets, 0.25);
+      const Tensor loss = linear_cross_entropy(leaf, frozen_head(weight), targets, 0.25, smoothing);
       torch::autograd::backward({loss * 2}, {});
       const Tensor reference = exact(hidden).requires_grad_(true), kept = at::tensor({0, 2, 3, 5}, at::kLong);
-      const Tensor expected = at::nll_loss(at::log_softmax(at::mm(reference.index_select(0, kept), exact(weight.dense(dtype)).t()), 1), targets.cpu().index_select(0, kept), {},
-                                           at::Reduction::Sum) * 0.25;
+      const Tensor expected = at::cross_entropy_loss(at::mm(reference.index_select(0, kept), exact(weight.dense(dtype)).t()), targets.cpu().index_select(0, kept), {},
+                                                     at::Reduction::Sum, -100, smoothing) * 0.25;
       torch::autograd::backward({expected * 2}, {});
-      EXPECT_LT(relative(loss.detach(), expected.detach()), 2 * bound(dtype)) << vocabulary;
+      EXPECT_LT(relative(loss.detach(), expected.detach()), 2 * bound(dtype)) << vocabulary << " " << smoothing;
       EXPECT_LT(relative(leaf.grad(), reference.grad()), 3 * bound(dtype)) << vocabulary << " " << dtype;
       EXPECT_EQ(leaf.grad()[1].abs().max().item<double>(), 0);
     }

@@ -103,8 +103,9 @@ int token_sum_parts(int64_t tokens, int64_t total_columns);   // how many keep a
 void token_sums_cuda(const TokenSum* sums_of, int count, float* sums, Real type, int64_t tokens, int parts, int64_t total_columns, void* stream);
 
 // --- Cross-entropy ------------------------------------------------------------------------------------------------------------------
-// losses[i] = -log softmax(logits[i])[targets[i]], and logits become softmax - one_hot; a negative target: loss and row are 0. In fp32.
-void cross_entropy_cuda(void* logits, Real type, int64_t rows, int64_t columns, const int64_t* targets, float* losses, void* stream);
+// losses[i] = -sum over c of right[c] log softmax(logits[i])[c], where right = (1 - smoothing) one_hot(targets[i]) + smoothing / columns, and logits become
+// softmax - right; a negative target: loss and row are 0. In fp32.
+void cross_entropy_cuda(void* logits, Real type, int64_t rows, int64_t columns, const int64_t* targets, float smoothing, float* losses, void* stream);
 
 // --- Random initial values ----------------------------------------------------------------------------------------------------
 // out[i]: uniform in [-bound, bound), a function of (seed, stream, i).

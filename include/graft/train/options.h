@@ -20,6 +20,7 @@ struct TrainOptions {
   std::optional<int64_t> warmup_steps;
   double weight_decay = 0;
   double max_grad_norm = 1;
+  double label_smoothing = 0;
   double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_epsilon = 1e-8;
   std::string dtype = "auto";
   std::string recompute = "none";
@@ -40,6 +41,7 @@ struct TrainOptions {
     v("warmup_steps", warmup_steps, "the same in steps; wins over warmup_ratio", AtLeast(0));
     v("weight_decay", weight_decay, "decoupled weight decay", AtLeast(0));
     v("max_grad_norm", max_grad_norm, "the gradients' global norm is clipped to this; 0: never", AtLeast(0));
+    v("label_smoothing", label_smoothing, "the share of each target that is spread over all classes or tokens alike; evaluation reports the plain loss", Between(0, 0.9999999));
     v("adam_beta1", adam_beta1, "AdamW's decay of the average gradient", Between(0, 0.9999999));
     v("adam_beta2", adam_beta2, "AdamW's decay of the average square", Between(0, 0.9999999));
     v("adam_epsilon", adam_epsilon, "AdamW's term for small gradients", MoreThan(0));
