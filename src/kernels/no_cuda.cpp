@@ -32,6 +32,7 @@ void fold_updates_cuda(const Update*, int, Matrix, Real, int64_t, int64_t, int64
 void unfold_gradients_cuda(const Update*, int, PartialSum, PartialSum, int64_t, void*) { none(); }
 int token_sum_parts(int64_t, int64_t) { none(); }
 void token_sums_cuda(const TokenSum*, int, float*, Real, int64_t, int, int64_t, void*) { none(); }
+void adamw_8bit_cuda(const AdamW8&, void*) { none(); }
 void cross_entropy_cuda(void*, Real, int64_t, int64_t, const int64_t*, float, float*, void*) { none(); }
 
 }  // namespace graft::kernels

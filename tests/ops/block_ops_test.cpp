@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "graft/ops/activation.h"
+#include "graft/ops/adamw_8bit.h"
 #include "graft/ops/attention_pass.h"
 #include "graft/ops/head_norm.h"
 #include "graft/ops/launch.h"
@@ -178,6 +179,24 @@ TEST(BlockOps, CrossEntropySkipsWhatHasNoTarget) {
       EXPECT_LT(relative(leaf.grad(), reference.grad()), 3 * bound(dtype)) << vocabulary << " " << dtype;
       EXPECT_EQ(leaf.grad()[1].abs().max().item<double>(), 0);
     }
+}
+
+TEST(BlockOps, AdamWIn8BitsEqualsItsTextToTheBit) {
+  if (!test_device().is_cuda()) GTEST_SKIP() << "a GPU's";
+  constexpr int64_t count = 3000 * 256;   // more blocks than the kernel launches at once
+  const auto on = [&](at::Device device) {
+    at::manual_seed(4);
+    const Tensor values = at::randn({count}).to(device);
+    const Moments8 moments = zero_moments8(count, device);
+    for (int t = 1; t <= 5; ++t) {
+      const Tensor gradients = (at::randn({count}) * at::exp(3 * at::randn({count}))).to(device);
+      const auto scalar = [&](double value) { return at::full({}, value, values.options()); };
+      adamw_8bit(values, gradients, moments, {1e-2, 0.9, 0.999, 1e-8, 0.1, scalar(t), scalar(1.5), scalar(t == 3)});
+    }
+    return std::vector<Tensor>{values.cpu(), moments.average.cpu(), moments.square.cpu(), moments.average_max.cpu(), moments.square_max.cpu()};
+  };
+  const auto text = on(at::kCPU), kernel = on(test_device());
+  for (size_t i = 0; i < text.size(); ++i) EXPECT_TRUE(kernel[i].equal(text[i])) << i << ": " << kernel[i].ne(text[i]).sum().item<int64_t>() << " differ";
 }
 
 TEST(BlockOps, SumsOverTokens) {
