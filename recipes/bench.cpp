@@ -82,7 +82,8 @@ void train(const BenchSubject& subject, const fs::path& scratch, StepTimer& time
   TrainOptions options = job.train;
   options.max_steps = int64_t{1} << 40, options.lr_scheduler = "constant", options.warmup_steps = 0;
   Trainer trainer({*subject.model, sole_adapter, [method](std::string_view name) { return method->lr_scale(name); }, *subject.data,
-                   job.data.packing ? job.data.max_length : 0, options, *options.learning_rate, {}, {}, {}, scratch, {}, {}, log});
+                   job.data.packing ? job.data.max_length : 0, options, *options.learning_rate, {}, {}, {}, scratch, {}, {}, log,
+                   subject.model->device().is_cuda()});
   DenseCache cache(*subject.model, timer, log);
   try {
     trainer.run(job.quantization.cache == "auto" ? static_cast<Observer&>(cache) : timer);

@@ -114,6 +114,7 @@ Task prepare(std::vector<Member>& members, const Base& base, const std::stop_tok
     require(!task || *task == own, "{} and {} have different tasks, labels or (of a new head) seeds: adapters over one base share its head",
             members.front().name, member.name);
     require(!member.job.data.packing || own.kind == TaskKind::causal_lm, "data.packing: rows of several samples are for the next token, not for {}", name_of(own.kind));
+    require(member.job.train.label_smoothing == 0 || own.kind != TaskKind::regression, "train.label_smoothing: a regression has no labels to smooth");
     if (!task) say_task(own, member.log);
     task = own;
     member.job.model = with_task(member.job.model, own);
@@ -133,7 +134,8 @@ void make_trainer(Member& member, Transformer& model, const Base& base, const Js
   member.trainer = std::make_unique<Trainer>(
       TrainerSetup{model, member.name, [method](std::string_view name) { return method->lr_scale(name); }, member.data->train,
                    job.data.packing ? job.data.max_length : 0, job.train,
-                   *job.train.learning_rate, job.eval, make_evaluation(model, member, base, stop), job.checkpoint, job.output_dir, facts, to_yaml(job), member.log});
+                   *job.train.learning_rate, job.eval, make_evaluation(model, member, base, stop), job.checkpoint, job.output_dir, facts, to_yaml(job), member.log,
+                   model.device().is_cuda()});
   if (member.checkpoint) {
     check_facts(member.checkpoint->facts, facts, allow_change, member.log);
     member.trainer->restore(*member.checkpoint);
@@ -229,7 +231,8 @@ void run_jobs(std::vector<RunPart> parts, bool allow_change, Observer& observer,
     if (!job.model.new_tokens.empty()) write_tokenizer(folder, base);
     const TrainState& state = member.trainer->state();
     member.record->finish(state.step);
-    member.log.info("done: {} steps, {} skipped; the adapter is in {}", state.step, state.skipped, folder.string());
+    member.log.info("done: {} steps, {} skipped; {:.1f} % of their time waited for data; the adapter is in {}", state.step, state.skipped,
+                    100 * member.trainer->data_wait(), folder.string());
   }
 }
 

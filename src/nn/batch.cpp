@@ -6,6 +6,7 @@
 
 #include "graft/core/error.h"
 #include "graft/data/batches.h"
+#include "graft/ops/staged.h"
 
 namespace graft {
 namespace {
@@ -42,7 +43,7 @@ std::vector<Place> places(const HostBatch& host, int64_t row, int64_t slots) {
 Batch to_batch(const HostBatch& host, at::Device device) {
   const auto tensor = [&](const std::vector<int64_t>& values) {
     void* data = const_cast<int64_t*>(values.data());
-    return at::from_blob(data, {host.rows, host.columns}, at::kLong).clone().to(device);
+    return staged(at::from_blob(data, {host.rows, host.columns}, at::kLong), device).to(device, /*non_blocking=*/true);
   };
   Batch batch;
   batch.ids = tensor(host.ids);

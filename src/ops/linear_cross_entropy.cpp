@@ -14,19 +14,22 @@ void for_chunks(int64_t rows, F&& f) {
   for (int64_t begin = 0; begin < rows; begin += loss_chunk_rows) f(begin, std::min(rows, begin + loss_chunk_rows));
 }
 
-/// Each row's loss, and over its logits the gradient: softmax - one_hot. On a GPU in place.
-Tensor row_losses(Tensor& logits, const Tensor& targets) {
+/// Each row's loss, and over its logits the gradient: softmax - what is right. On a GPU in place.
+Tensor row_losses(Tensor& logits, const Tensor& targets, double smoothing) {
   if (has_gpu_kernel(logits) && logits.is_contiguous()) {
     Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
     kernels::cross_entropy_cuda(logits.mutable_data_ptr(), real_type(logits), logits.size(0), logits.size(1), targets.const_data_ptr<int64_t>(),
-                                losses.mutable_data_ptr<float>(), current_stream(logits));
+                                static_cast<float>(smoothing), losses.mutable_data_ptr<float>(), current_stream(logits));
     return losses;
   }
   const Tensor target = targets.clamp_min(0).unsqueeze(1), nothing = targets.lt(0);
   Tensor log_p = at::log_softmax(logits.to(wide_type(logits)), 1);
+  const double each = smoothing / static_cast<double>(logits.size(1));
   Tensor losses = log_p.gather(1, target).neg_().squeeze(1);
+  if (smoothing > 0) losses = losses * (1 - smoothing) - log_p.sum(1) * each;
   Tensor d = log_p.exp_();
-  d.scatter_add_(1, target, at::full_like(target, -1, d.options()));
+  if (smoothing > 0) d.sub_(each);
+  d.scatter_add_(1, target, at::full_like(target, smoothing - 1, d.options()));
   if (nothing.any().item<bool>()) losses.masked_fill_(nothing, 0), d.masked_fill_(nothing.unsqueeze(1), 0);
   logits = d.to(logits.scalar_type());
   return losses;
@@ -36,13 +39,13 @@ Tensor row_losses(Tensor& logits, const Tensor& targets) {
 class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> {
  public:
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& hidden, const FrozenHead* head, const Tensor& targets,
-                        double scale) {
+                        double scale, double smoothing) {
     const bool wants_gradient = hidden.requires_grad();
     Tensor gradient = wants_gradient ? at::empty_like(hidden) : Tensor();
     std::vector<Tensor> losses;
     for_chunks(hidden.size(0), [&](int64_t begin, int64_t end) {
       Tensor logits = head->logits(hidden.slice(0, begin, end));
-      losses.push_back(row_losses(logits, targets.slice(0, begin, end)));
+      losses.push_back(row_losses(logits, targets.slice(0, begin, end), smoothing));
       if (wants_gradient) gradient.slice(0, begin, end).copy_(head->gradient(logits));
     });
     if (wants_gradient) context->save_for_backward({gradient});
@@ -53,22 +56,22 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
     const Tensor gradient = context->get_saved_variables()[0], factor = grads[0] * context->saved_data["scale"].toDouble();
     Tensor scaled = at::empty_like(gradient);
     at::mul_out(scaled, gradient, factor.view({1}));   // in fp32: one number would be rounded to the gradient's type first
-    return {scaled, Tensor(), Tensor(), Tensor()};
+    return {scaled, Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };
 
 }  // namespace
 
-Tensor linear_cross_entropy(const Tensor& hidden, const FrozenHead& head, const Tensor& targets, double scale) {
-  return LinearCrossEntropy::apply(hidden, &head, targets, scale);
+Tensor linear_cross_entropy(const Tensor& hidden, const FrozenHead& head, const Tensor& targets, double scale, double smoothing) {
+  return LinearCrossEntropy::apply(hidden, &head, targets, scale, smoothing);
 }
 
-Tensor chunked_cross_entropy(const Tensor& hidden, const RowsHead& head, const Tensor& targets, double scale) {
+Tensor chunked_cross_entropy(const Tensor& hidden, const RowsHead& head, const Tensor& targets, double scale, double smoothing) {
   Tensor loss = at::zeros({}, hidden.options().dtype(wide_type(hidden)));
   for_chunks(hidden.size(0), [&](int64_t begin, int64_t end) {
     const Tensor target = targets.slice(0, begin, end);
-    const auto chunk_loss = [head, target, scale, begin](const Tensor& h) {
-      return at::nll_loss(at::log_softmax(head(h, begin).to(wide_type(h)), 1), target, {}, at::Reduction::Sum) * scale;
+    const auto chunk_loss = [head, target, scale, smoothing, begin](const Tensor& h) {
+      return at::cross_entropy_loss(head(h, begin).to(wide_type(h)), target, {}, at::Reduction::Sum, -100, smoothing) * scale;
     };
     loss = loss + recompute(hidden.slice(0, begin, end), chunk_loss);
   });

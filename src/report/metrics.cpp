@@ -25,6 +25,7 @@ Json step_line(const StepReport& r) {
                {"tokens", r.tokens},
                {"targets", r.targets},
                {"seconds", r.seconds},
+               {"data_wait", r.data_wait},
                {"memory", r.memory}};
   if (!r.adapter.empty()) line["adapter"] = r.adapter;
   if (!r.samples.empty()) line["gradient_z"] = r.gradient_z, line["origins"] = r.samples;

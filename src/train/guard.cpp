@@ -29,11 +29,10 @@ double NormWatch::add(double norm) {
   return z;
 }
 
-void judge_step(NormWatch& norms, const std::vector<HostBatch>& micro_batches, const Dataset& data, StepReport& report) {
+void judge_step(NormWatch& norms, std::span<const int64_t> samples, const Dataset& data, StepReport& report) {
   if (!report.skipped) report.gradient_z = norms.add(report.gradient_norm);
   if (!report.skipped && report.gradient_z <= spike_z) return;
-  for (const HostBatch& batch : micro_batches)
-    for (const int64_t sample : batch.samples) report.samples.push_back(data.origin(sample));
+  for (const int64_t sample : samples) report.samples.push_back(data.origin(sample));
 }
 
 void name_spike(const StepReport& report, const Log& log) {

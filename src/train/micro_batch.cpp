@@ -7,6 +7,7 @@
 
 #include "graft/ops/launch.h"
 #include "graft/ops/linear_cross_entropy.h"
+#include "graft/ops/staged.h"
 
 namespace graft {
 namespace {
@@ -38,22 +39,24 @@ Tensor squared_error(Transformer& model, const Tensor& rows, const Batch& picked
 MicroBatch place(const HostBatch& host, const Transformer& model, const std::string& adapter, const StepContext& context, int64_t labelled) {
   MicroBatch placed{to_batch(host, model.device())};
   placed.batch.adapter = adapter, placed.batch.training = true, placed.batch.seed = context.seed, placed.batch.step = context.step;
-  placed.targets = on_host(host.targets).to(model.device(), /*non_blocking=*/false, /*copy=*/true);
+  placed.label_smoothing = context.label_smoothing;
+  const auto send = [&](const Tensor& on_host) { return staged(on_host, model.device()).to(model.device(), /*non_blocking=*/true); };
+  placed.targets = send(on_host(host.targets));
   const auto tokens = labelled_tokens(host, labelled);   // on the host: asking the device would wait for it
-  if (tokens.size() < host.targets.size() || labelled > 0) placed.labelled = on_host(tokens).to(model.device(), false, /*copy=*/true);
-  if (!host.values.empty()) placed.values = on_host(host.values).to(model.device(), false, /*copy=*/true);
+  if (tokens.size() < host.targets.size() || labelled > 0) placed.labelled = send(on_host(tokens));
+  if (!host.values.empty()) placed.values = send(on_host(host.values));
   return placed;
 }
 
 void place_into(MicroBatch& placed, const HostBatch& host) {
-  const auto into = [](Tensor& tensor, const std::vector<int64_t>& values) {
-    if (tensor.defined()) tensor.flatten().copy_(on_host(values));
+  const auto into = [](Tensor& tensor, const auto& values) {
+    if (tensor.defined()) tensor.flatten().copy_(staged(on_host(values), tensor.device()), /*non_blocking=*/true);
   };
   into(placed.batch.ids, host.ids), into(placed.batch.positions, host.positions), into(placed.batch.segments, host.segments);
   into(placed.batch.types, host.types), into(placed.targets, host.targets);
   if (placed.batch.texts.starts.defined()) placed.batch.texts.starts.copy_(on_host(text_places(host).starts));
   if (placed.labelled.defined()) into(placed.labelled, labelled_tokens(host, placed.labelled.size(0)));
-  if (placed.values.defined()) placed.values.copy_(on_host(host.values));
+  into(placed.values, host.values);
 }
 
 Tensor loss_sum(Transformer& model, const Tensor& hidden, const MicroBatch& placed) {
@@ -65,9 +68,9 @@ Tensor loss_sum(Transformer& model, const Tensor& hidden, const MicroBatch& plac
     return tokens_of(batch, tokens.narrow(0, begin, count));
   };
   if (model.task().kind == TaskKind::regression) return squared_error(model, rows, picked(0, rows.size(0)), pick(placed.values));
-  if (const Weight* head = model.frozen_head(batch.adapter)) return linear_cross_entropy(rows, frozen_head(*head), labels, 1);
+  if (const Weight* head = model.frozen_head(batch.adapter)) return linear_cross_entropy(rows, frozen_head(*head), labels, 1, placed.label_smoothing);
   const auto head = [&model, picked](const Tensor& h, int64_t begin) { return model.predict(h, picked(begin, h.size(0))); };
-  return chunked_cross_entropy(rows, head, labels, 1);
+  return chunked_cross_entropy(rows, head, labels, 1, placed.label_smoothing);
 }
 
 std::vector<Placed> placed(const std::vector<LaidOut>& pass, const Transformer& model) {

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <utility>
 
 #include "graft/core/error.h"
 #include "graft/core/runtime.h"
@@ -53,7 +54,7 @@ int64_t total_steps(const TrainOptions& options, int64_t steps_per_epoch) {
 
 Trainer::Trainer(TrainerSetup setup)
     : setup_(std::move(setup)),
-      batches_(setup_.train, batch_options(setup_)),
+      batches_(Batches(setup_.train, batch_options(setup_))),
       optimizer_(optimized(setup_), setup_.options.adamw()),
       checkpoint_every_(read_interval("checkpoint.every", setup_.checkpoint.every)),
       checkpoints_(setup_.run_folder / "checkpoints", setup_.log),
@@ -67,7 +68,7 @@ Trainer::Trainer(TrainerSetup setup)
     require(layers > 0, "train.dtype fp8: no layer of this model can multiply in 8 bits: they are quantised, of sizes not divisible by 16, or no fused blocks; use bf16");
     setup_.log.info("{} of {} layers multiply in 8 bits", layers, setup_.model.layers());
   }
-  if (setup_.model.dtype() == at::kHalf) state_.loss_scale = 65536;
+  if (setup_.model.dtype() == at::kHalf) state_.loss_scale = 65536, setup_.late_reports = false;
   const bool replays = setup_.options.graphs != "off" && recompute != Recompute::offload;   // copies beside the work cannot be captured
   if (StepGraphs::can_capture(setup_.model, setup_.adapter) && (replays || at::globalContext().deterministicAlgorithms()))
     graphs_ = std::make_unique<StepGraphs>(setup_.model, replays);
@@ -96,38 +97,64 @@ void Trainer::update_loss_scale(bool finite) {
 Share Trainer::next_share() {
   step_started_ = std::chrono::steady_clock::now();
   optimizer_.zero_grad();
-  return {setup_.adapter, batches_.next(), {setup_.options.seed, state_.step, state_.loss_scale}};
+  return {setup_.adapter, batches_.next(), {setup_.options.seed, state_.step, state_.loss_scale, setup_.options.label_smoothing}};
 }
 
 Tensor Trainer::backward(const Share& share) {
   return graft::backward(setup_.model, share.adapter, share.micro_batches, share.context, graphs_.get());
 }
 
-StepReport Trainer::optimize(const Share& share, const Tensor& loss) {
+Trainer::Launched Trainer::optimize(const Share& share, const Tensor& loss) {
   StepReport report;
-  for (const auto& host : share.micro_batches) report.targets += host.target_count, report.tokens += host.token_count;
+  std::vector<int64_t> samples;
+  for (const auto& host : share.micro_batches) {
+    report.targets += host.target_count, report.tokens += host.token_count;
+    samples.insert(samples.end(), host.samples.begin(), host.samples.end());
+  }
   check(report.targets > 0, "step {} has no target token", state_.step + 1);
   if (setup_.adapter != sole_adapter) report.adapter = setup_.adapter;
   report.learning_rate = setup_.learning_rate * schedule_.at(state_.step);
   writer_.await_copy();
   const Tensor norm = optimizer_.step(report.learning_rate, {setup_.options.max_grad_norm, state_.loss_scale, loss});
-  const Tensor figures = at::stack({loss.to(at::kDouble), norm.to(at::kDouble)}).cpu();   // the one time that a step waits for the device
+  const Tensor figures = at::stack({loss.to(at::kDouble), norm.to(at::kDouble)});
+  state_.trained_targets += static_cast<double>(report.targets);
+  state_.cursor = batches_.cursor();
+  ++state_.step;
+  report.step = state_.step, report.total_steps = total_;
+  report.epoch = static_cast<double>(state_.cursor.epoch) +
+                 static_cast<double>(state_.cursor.step_in_epoch) / static_cast<double>(batches_.steps_per_epoch());
+  return {std::move(report), std::move(samples), step_started_, batches_.waited(), ReadBack(figures)};
+}
+
+void Trainer::finish(Launched step, Observer& observer) {
+  StepReport& report = step.report;
+  const Tensor figures = step.figures.numbers();   // the one time that the device is waited for
   report.loss = figures[0].item<double>(), report.gradient_norm = figures[1].item<double>();
   report.skipped = !std::isfinite(report.loss) || !std::isfinite(report.gradient_norm);
   update_loss_scale(!report.skipped);
   // A skipped step uses up its batch and advances the schedule, but not Adam's count.
   state_.skipped += report.skipped;
   state_.skipped_in_row = report.skipped ? state_.skipped_in_row + 1 : 0;
-  state_.trained_targets += static_cast<double>(report.targets);
-  state_.cursor = batches_.cursor();
-  ++state_.step;
-  report.step = state_.step, report.total_steps = total_, report.skipped_total = state_.skipped;
-  report.epoch = static_cast<double>(state_.cursor.epoch) +
-                 static_cast<double>(state_.cursor.step_in_epoch) / static_cast<double>(batches_.steps_per_epoch());
+  report.skipped_total = state_.skipped;
   report.memory = device_memory(setup_.model.device()).allocated_peak;
-  judge_step(state_.norms, share.micro_batches, setup_.train, report);
-  report.seconds = seconds_since(step_started_);
-  return report;
+  judge_step(state_.norms, step.samples, setup_.train, report);
+  report.seconds = seconds_since(std::max(step.started, reported_at_));   // late reports: from one to the next
+  report.data_wait = step.waited / report.seconds;
+  seconds_ += report.seconds, waited_ += step.waited;
+  reported_at_ = std::chrono::steady_clock::now();
+  name_spike(report, setup_.log);
+  observer.on_step(report);
+  check(state_.skipped_in_row < setup_.options.max_skipped_steps,
+        "{} steps in a row were not finite (loss {}, gradient norm {}); last good checkpoint: {}", state_.skipped_in_row, report.loss,
+        report.gradient_norm, last_good());
+}
+
+void Trainer::finish_launched(Observer& observer) {
+  if (launched_) finish(*std::exchange(launched_, std::nullopt), observer);
+}
+
+bool Trainer::is_looked_at() const {
+  return done() || checkpoint_is_due() || (setup_.eval.every > 0 && state_.step % setup_.eval.every == 0);
 }
 
 bool Trainer::evaluate(Observer& observer) {
@@ -149,56 +176,17 @@ bool Trainer::evaluate(Observer& observer) {
   return setup_.eval.early_stop == 0 || state_.worse_evals < setup_.eval.early_stop;
 }
 
-std::string Trainer::last_good() const { return saved_step_ < 0 ? "none" : checkpoints_.path(saved_step_).string(); }
-
 bool Trainer::checkpoint_is_due() const {
   if (checkpoint_every_.seconds > 0) return seconds_since(begun_at_) >= checkpoint_every_.seconds;
   return checkpoint_every_.steps > 0 && state_.step % checkpoint_every_.steps == 0;
 }
 
-void Trainer::note_written(Observer& observer, bool wait) {
-  try {
-    if (const auto folder = writer_.take(wait)) observer.on_checkpoint(saved_step_ = begun_step_, *folder);
-  } catch (const NotWritten& e) {
-    begun_step_ = saved_step_;
-    setup_.log.warn("{}. The run goes on and tries again at the next checkpoint; last good checkpoint: {}", e.what(), last_good());
-  }
-}
-
-void Trainer::begin_save(Observer& observer) {
-  if (begun_step_ == state_.step) return;
-  note_written(observer, /*wait=*/true);
-  writer_.begin({state_, parameter_values(setup_.model, setup_.adapter), optimizer_.state(), setup_.facts, setup_.job}, last_good());
-  begun_step_ = state_.step;
-  begun_at_ = std::chrono::steady_clock::now();
-}
-
-void Trainer::save_now(Observer& observer) {
-  begin_save(observer);
-  try {
-    if (const auto folder = writer_.take(/*wait=*/true)) observer.on_checkpoint(saved_step_ = begun_step_, *folder);
-  } catch (const NotWritten& e) {
-    begun_step_ = saved_step_;
-    fail("{}; last good checkpoint: {}", e.what(), last_good());
-  }
-}
-
-void Trainer::save_if_possible(Observer& observer) {
-  try {
-    save_now(observer);
-  } catch (const Error& e) {
-    setup_.log.warn("{}", e.what());
-  }
-}
-
 void Trainer::take_step(const Share& share, const Tensor& loss, Observer& observer) {
   note_written(observer, /*wait=*/false);
-  const StepReport report = optimize(share, loss);
-  name_spike(report, setup_.log);
-  observer.on_step(report);
-  check(state_.skipped_in_row < setup_.options.max_skipped_steps,
-        "{} steps in a row were not finite (loss {}, gradient norm {}); last good checkpoint: {}", state_.skipped_in_row, report.loss,
-        report.gradient_norm, last_good());
+  Launched step = optimize(share, loss);
+  finish_launched(observer);   // the one before, now that the device has work for longer
+  launched_ = std::move(step);
+  if (!setup_.late_reports || is_looked_at()) finish_launched(observer);
   const bool last = state_.step == total_;
   if (setup_.evaluate && (last || (setup_.eval.every > 0 && state_.step % setup_.eval.every == 0)) && !evaluate(observer)) {
     setup_.log.info("stopped early: {} evaluations without a better {}", state_.worse_evals, setup_.eval.metric);
@@ -215,9 +203,10 @@ void Trainer::run(Observer& observer, std::stop_token stop) {
       save_now(observer);
       throw Stopped(fmt::format("stopped after step {} of {}; saved in {}", state_.step, total_, setup_.run_folder.string()));
     }
-    const Share share = next_share();
+    Share share;
     Tensor loss;
     try {
+      share = next_share();
       loss = backward(share);
     } catch (...) {   // no memory, say: the adapter is still what the last step left
       save_if_possible(observer);

@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "graft/ops/activation.h"
+#include "graft/ops/adamw_8bit.h"
 #include "graft/ops/attention_pass.h"
 #include "graft/ops/fp8_product.h"
 #include "graft/ops/head_norm.h"
@@ -166,20 +167,38 @@ TEST(BlockOps, AttentionOutsideAutograd) {
 
 TEST(BlockOps, CrossEntropySkipsWhatHasNoTarget) {
   for (const auto dtype : types)
-    for (const int64_t vocabulary : {97, 2048, 49152}) {
+    for (const auto& [vocabulary, smoothing] : {std::pair<int64_t, double>{97, 0}, {2048, 0.2}, {49152, 0}, {49152, 0.2}, {97, 0.2}}) {
       const DenseWeight weight(rows_in_wider(vocabulary, 32, 0, dtype, 1));
       const Tensor hidden = rows_in_wider(6, 32, 0, dtype, 2), targets = at::tensor(std::vector<int64_t>{3, -100, 0, vocabulary - 1, -100, 7}, at::kLong).to(test_device());
       const Tensor leaf = hidden.detach().requires_grad_(true);
-      const Tensor loss = linear_cross_entropy(leaf, frozen_head(weight), targets, 0.25);
+      const Tensor loss = linear_cross_entropy(leaf, frozen_head(weight), targets, 0.25, smoothing);
       torch::autograd::backward({loss * 2}, {});
       const Tensor reference = exact(hidden).requires_grad_(true), kept = at::tensor({0, 2, 3, 5}, at::kLong);
-      const Tensor expected = at::nll_loss(at::log_softmax(at::mm(reference.index_select(0, kept), exact(weight.dense(dtype)).t()), 1), targets.cpu().index_select(0, kept), {},
-                                           at::Reduction::Sum) * 0.25;
+      const Tensor expected = at::cross_entropy_loss(at::mm(reference.index_select(0, kept), exact(weight.dense(dtype)).t()), targets.cpu().index_select(0, kept), {},
+                                                     at::Reduction::Sum, -100, smoothing) * 0.25;
       torch::autograd::backward({expected * 2}, {});
-      EXPECT_LT(relative(loss.detach(), expected.detach()), 2 * bound(dtype)) << vocabulary;
+      EXPECT_LT(relative(loss.detach(), expected.detach()), 2 * bound(dtype)) << vocabulary << " " << smoothing;
       EXPECT_LT(relative(leaf.grad(), reference.grad()), 3 * bound(dtype)) << vocabulary << " " << dtype;
       EXPECT_EQ(leaf.grad()[1].abs().max().item<double>(), 0);
     }
+}
+
+TEST(BlockOps, AdamWIn8BitsEqualsItsTextToTheBit) {
+  if (!test_device().is_cuda()) GTEST_SKIP() << "a GPU's";
+  constexpr int64_t count = 3000 * 256;   // more blocks than the kernel launches at once
+  const auto on = [&](at::Device device) {
+    at::manual_seed(4);
+    const Tensor values = at::randn({count}).to(device);
+    const Moments8 moments = zero_moments8(count, device);
+    for (int t = 1; t <= 5; ++t) {
+      const Tensor gradients = (at::randn({count}) * at::exp(3 * at::randn({count}))).to(device);
+      const auto scalar = [&](double value) { return at::full({}, value, values.options()); };
+      adamw_8bit(values, gradients, moments, {1e-2, 0.9, 0.999, 1e-8, 0.1, scalar(t), scalar(1.5), scalar(t == 3)});
+    }
+    return std::vector<Tensor>{values.cpu(), moments.average.cpu(), moments.square.cpu(), moments.average_max.cpu(), moments.square_max.cpu()};
+  };
+  const auto text = on(at::kCPU), kernel = on(test_device());
+  for (size_t i = 0; i < text.size(); ++i) EXPECT_TRUE(kernel[i].equal(text[i])) << i << ": " << kernel[i].ne(text[i]).sum().item<int64_t>() << " differ";
 }
 
 TEST(BlockOps, SumsOverTokens) {

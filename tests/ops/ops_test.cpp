@@ -187,6 +187,30 @@ TEST(Ops, ChunkedLossEqualsTheFullOne) {
   }
 }
 
+TEST(Ops, SmoothedLossEqualsTorchAndItsSlope) {
+  at::manual_seed(1);
+  const Tensor hidden = at::randn({loss_chunk_rows + 37, 12}, at::kDouble) * 2, head = at::randn({50, 12}, at::kDouble);
+  const Tensor targets = at::randint(50, {loss_chunk_rows + 37}, at::kLong);
+  targets.slice(0, 3, std::nullopt, 5).fill_(-100);
+  const DenseWeight weight(head);
+  const auto logits = [&](const Tensor& h, int64_t) { return at::linear(h, head); };
+  for (const double smoothing : {0.0, 0.1, 0.6}) {
+    const double part = 1 / targets.ge(0).sum().item<double>();   // so that it is the mean over targets
+    const auto loss_of = [&](const Tensor& h) { return linear_cross_entropy(h, frozen_head(weight), targets, part, smoothing); };
+    const auto full = run(at::kDouble, {hidden}, [&](auto& in) { return at::cross_entropy_loss(logits(in[0], 0), targets, {}, at::Reduction::Mean, -100, smoothing); });
+    const auto fused = run(at::kDouble, {hidden}, [&](auto& in) { return loss_of(in[0]); });
+    const auto generic = run(at::kDouble, {hidden}, [&](auto& in) { return chunked_cross_entropy(in[0], logits, targets, part, smoothing); });
+    for (size_t i = 0; i < 2; ++i) {
+      EXPECT_LT(relative(fused[i], full[i]), 1e-12) << smoothing;
+      EXPECT_LT(relative(generic[i], full[i]), 1e-12) << smoothing;
+    }
+    const Tensor leaf = hidden.detach().requires_grad_(true), direction = at::randn_like(hidden);
+    torch::autograd::backward({loss_of(leaf)}, {});
+    const double h = 1e-4, slope = (loss_of(hidden + h * direction) - loss_of(hidden - h * direction)).item<double>() / (2 * h);
+    EXPECT_NEAR((leaf.grad() * direction).sum().item<double>() / slope, 1, 1e-6) << smoothing;
+  }
+}
+
 TEST(Ops, LossSurvivesLogitsOfTenThousand) {
   const DenseWeight weight(at::eye(4) * 1e4);
   const Tensor hidden = at::eye(4).requires_grad_(true);

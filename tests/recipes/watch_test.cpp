@@ -170,6 +170,9 @@ TEST_F(WatchTest, WeightsThatAreNotFiniteAreNeverSaved) {
 
 TEST_F(WatchTest, TheRunLeavesItsPageAndCounts) {
   train(job("one", true));
+  EXPECT_TRUE(said("0 skipped; ") && said(" % of their time waited for data")) << said_;
+  for (const Json& line : whole_lines(folder_ / "one/metrics.jsonl"))
+    if (line.contains("loss")) EXPECT_TRUE(line.at("data_wait") > 0 && line.at("data_wait") < 1) << line;
   const Json data = read_json(folder_ / "one/data.json");
   EXPECT_GT(data.at("train")[0].at("tokens"), data.at("train")[0].at("targets"));
   EXPECT_EQ(data.at("held_out").size(), 1u);

@@ -120,8 +120,29 @@ void add_magnitude_gradients_cuda(const Update* updates, int count, const float*
 void fp8_rows_cuda(Matrix x, uint8_t* values, float* scales, Real type, int64_t rows, int64_t columns, void* stream);
 
 // --- Cross-entropy ------------------------------------------------------------------------------------------------------------------
-// losses[i] = -log softmax(logits[i])[targets[i]], and logits become softmax - one_hot; a negative target: loss and row are 0. In fp32.
-void cross_entropy_cuda(void* logits, Real type, int64_t rows, int64_t columns, const int64_t* targets, float* losses, void* stream);
+// losses[i] = -sum over c of right[c] log softmax(logits[i])[c], where right = (1 - smoothing) one_hot(targets[i]) + smoothing / columns, and logits become
+// softmax - right; a negative target: loss and row are 0. In fp32.
+void cross_entropy_cuda(void* logits, Real type, int64_t rows, int64_t columns, const int64_t* targets, float smoothing, float* losses, void* stream);
+
+// --- AdamW with moments of 8 bits -----------------------------------------------------------------------------------------------------
+// Blocks of 256 numbers share their largest magnitude (Dettmers et al. 2022, "8-bit optimizers via block-wise quantization"): a moment is map[code] * that.
+// A step makes the moments fp32, takes it as torch's AdamW does, and stores them at the nearest codes (a square above zero never at zero). Both sides give
+// the same bits.
+constexpr int64_t moment_block = 256;
+constexpr uint8_t zero_average = 127;           // the code of 0 in dynamic_map; in unsigned_dynamic_map it is 0
+const float* unsigned_dynamic_map();            // 256 points from 0 to 1, rising: of the squares; the average's are dynamic_map's
+struct AdamW8 {
+  float* values = nullptr;                      // [blocks, 256], as the gradients and codes
+  const float* gradients = nullptr;
+  uint8_t *average = nullptr, *square = nullptr;
+  float *average_max = nullptr, *square_max = nullptr;   // [blocks]
+  const float* maps = nullptr;                  // dynamic_map, then unsigned_dynamic_map, where the rest lies
+  const float* now = nullptr;                   // too: what the gradients are divided by; rate / (1 - beta1^t); sqrt(1 - beta2^t); not 0: nothing is done
+  int64_t blocks = 0;
+  float beta1 = 0, one_minus_beta1 = 1, beta2 = 0, one_minus_beta2 = 1, epsilon = 0, decay = 1;   // decay: 1 - rate * weight decay
+};
+void adamw_8bit_cpu(const AdamW8& adam, int64_t begin, int64_t end);   // blocks [begin, end)
+void adamw_8bit_cuda(const AdamW8& adam, void* stream);
 
 // --- Random initial values ----------------------------------------------------------------------------------------------------
 // out[i]: uniform in [-bound, bound), a function of (seed, stream, i).

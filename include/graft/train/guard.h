@@ -2,6 +2,7 @@
 // What looks after a run that no one watches: a step whose gradient stands out is named with its samples, and values that are not
 // finite never become a checkpoint.
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,7 +32,7 @@ struct NormWatch {
 inline constexpr double spike_z = 6;
 
 /// Fills in gradient_z, and the samples of a step that was skipped or is a spike.
-void judge_step(NormWatch& norms, const std::vector<HostBatch>& micro_batches, const Dataset& data, StepReport& report);
+void judge_step(NormWatch& norms, std::span<const int64_t> samples, const Dataset& data, StepReport& report);
 /// A warning for a spike or a loss that is not finite; nothing for other steps (a loss scale that was too high is no fault of the
 /// samples).
 void name_spike(const StepReport& report, const Log& log);

@@ -15,6 +15,7 @@ struct StepContext {
   uint64_t seed = 0;       // of dropout
   int64_t step = 0;
   double loss_scale = 1;   // fp16: gradients come out so much larger
+  double label_smoothing = 0;
 };
 
 /// One adapter's part in a step that several take together.

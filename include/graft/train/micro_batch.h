@@ -14,6 +14,7 @@ struct MicroBatch {
   Tensor targets;    // int64 [batch * time]
   Tensor labelled;   // int64: the tokens with a target, in the flattened batch (again the first, without one, up to the number asked for); undefined: all
   Tensor values;     // a regression's, fp32 [batch * time]
+  double label_smoothing = 0;
 };
 
 /// host: with room for the adapter's virtual tokens. labelled: at least so many entries, 0: as many as there are.

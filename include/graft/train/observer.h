@@ -19,6 +19,7 @@ struct StepReport {
   int64_t skipped_total = 0;
   int64_t tokens = 0, targets = 0;         // of this step: real tokens, and those learnt
   double seconds = 0;                      // of this step
+  double data_wait = 0;                    // the share of them that it waited for its data
   int64_t memory = 0;                      // peak bytes: the allocator's on a GPU, resident on a CPU
   std::vector<std::string> samples;        // file:line of each, of a step that was skipped or is a spike
 };

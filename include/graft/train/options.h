@@ -25,10 +25,12 @@ struct TrainOptions {
   int64_t gradient_accumulation_steps = 4;
   std::optional<double> learning_rate;
   std::string lr_scheduler = "cosine";
+  std::string optimizer = "adamw";
   double warmup_ratio = 0.03;
   std::optional<int64_t> warmup_steps;
   double weight_decay = 0;
   double max_grad_norm = 1;
+  double label_smoothing = 0;
   double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_epsilon = 1e-8;
   std::string dtype = "auto";
   bool fp8_outer_layers = true;
@@ -46,10 +48,14 @@ struct TrainOptions {
     v("gradient_accumulation_steps", gradient_accumulation_steps, "forward passes in one optimizer step", AtLeast(1));
     v("learning_rate", learning_rate, "the peak rate; default: the method's own", MoreThan(0));
     v("lr_scheduler", lr_scheduler, "how the rate falls after the warm-up", Choices{"constant", "linear", "cosine", "wsd"});
+    v("optimizer", optimizer, "adamw_8bit keeps both moments of large tensors in 8 bits: 2 bytes a trained number instead of 8",
+      Choices{"adamw", "adamw_8bit"});
     v("warmup_ratio", warmup_ratio, "share of the steps in which the rate rises from zero", Between(0, 1));
     v("warmup_steps", warmup_steps, "the same in steps; wins over warmup_ratio", AtLeast(0));
     v("weight_decay", weight_decay, "decoupled weight decay", AtLeast(0));
     v("max_grad_norm", max_grad_norm, "the gradients' global norm is clipped to this; 0: never", AtLeast(0));
+    v("label_smoothing", label_smoothing, "the share of each target that is spread over all classes or tokens alike; evaluation reports the plain loss",
+      Between(0, 0.9999999));
     v("adam_beta1", adam_beta1, "AdamW's decay of the average gradient", Between(0, 0.9999999));
     v("adam_beta2", adam_beta2, "AdamW's decay of the average square", Between(0, 0.9999999));
     v("adam_epsilon", adam_epsilon, "AdamW's term for small gradients", MoreThan(0));
@@ -66,7 +72,9 @@ struct TrainOptions {
 
   /// Where nobody has chosen for `auto`, all is kept.
   Recompute recompute_mode() const { return recompute == automatic ? Recompute::none : recompute_named(recompute); }
-  AdamWOptions adamw() const { return {adam_beta1, adam_beta2, adam_epsilon, weight_decay}; }
+  AdamWOptions adamw() const {
+    return {adam_beta1, adam_beta2, adam_epsilon, weight_decay, optimizer == "adamw_8bit" ? MomentStorage::dynamic8 : MomentStorage::fp32};
+  }
 };
 
 struct EvalOptions {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "graft/core/log.h"
-#include "graft/data/batches.h"
+#include "graft/data/batches_ahead.h"
 #include "graft/nn/transformer.h"
 #include "graft/peft/graft_adapter.h"
 #include "graft/train/checkpoint_writer.h"
@@ -18,6 +18,7 @@
 #include "graft/train/loss.h"
 #include "graft/train/observer.h"
 #include "graft/train/options.h"
+#include "graft/train/read_back.h"
 #include "graft/train/schedule.h"
 #include "graft/train/step_graphs.h"
 
@@ -41,6 +42,9 @@ struct TrainerSetup {
   Json facts;                                                   // kept in checkpoints
   std::string job;                                              // the resolved job, kept in checkpoints
   Log log;
+  /// A step's report may come when the next step is under way, so that nothing waits for the device. None is missing when a checkpoint, an
+  /// evaluation or the end comes; fp16 cannot (its next step needs to know).
+  bool late_reports = false;
 };
 
 /// Optimizer steps that the options ask for.
@@ -74,9 +78,22 @@ class Trainer {
   const TrainState& state() const { return state_; }
   int64_t last_step() const { return total_; }
   const Schedule& schedule() const { return schedule_; }
+  /// Share of the steps' time that they waited for their data.
+  double data_wait() const { return seconds_ > 0 ? waited_ / seconds_ : 0; }
 
  private:
-  StepReport optimize(const Share& share, const Tensor& loss);
+  /// A step that was asked of the device, and what is known of it before it is done.
+  struct Launched {
+    StepReport report;
+    std::vector<int64_t> samples;
+    std::chrono::steady_clock::time_point started;
+    double waited;                              // seconds, for its data
+    ReadBack figures;                           // loss and gradient norm
+  };
+  Launched optimize(const Share& share, const Tensor& loss);
+  void finish(Launched step, Observer& observer);
+  void finish_launched(Observer& observer);     // of which no report came yet, if there is one
+  bool is_looked_at() const;                    // what stands after this step is evaluated, answers prompts or is saved
   bool evaluate(Observer& observer);   // false: stop early
   bool checkpoint_is_due() const;
   void begin_save(Observer& observer);
@@ -85,7 +102,7 @@ class Trainer {
   std::string last_good() const;       // the last checkpoint's folder, for messages
 
   TrainerSetup setup_;
-  Batches batches_;
+  BatchesAhead batches_;
   AdamW optimizer_;
   std::unique_ptr<StepGraphs> graphs_;          // null: passes are launched one operation at a time
   Schedule schedule_;
@@ -97,7 +114,9 @@ class Trainer {
   int64_t begun_step_ = -1, saved_step_ = -1;   // of checkpoints: handed to the writer, on the disk
   std::chrono::steady_clock::time_point begun_at_ = std::chrono::steady_clock::now();
   bool stopped_early_ = false;
-  std::chrono::steady_clock::time_point step_started_{};
+  std::chrono::steady_clock::time_point step_started_{}, reported_at_{};
+  std::optional<Launched> launched_;
+  double seconds_ = 0, waited_ = 0;             // of all steps; of these, for their data
 };
 
 }  // namespace graft

@@ -1,4 +1,4 @@
-// A block a row of logits: the largest and the sum in one pass, the gradient over the logits in the next.
+// A block a row of logits: the largest and the sums in one pass, the gradient over the logits in the next.
 #include "vectors.cuh"
 
 namespace graft::kernels {
@@ -6,19 +6,21 @@ namespace {
 
 constexpr int threads = 512;
 
-/// A running softmax: the largest logit and the sum of exp(logit - largest).
+/// A running softmax: the largest logit, the sum of exp(logit - largest), and of the logits themselves.
 struct Softmax {
-  float largest, sum;
+  float largest, sum, logits;
 };
 __device__ Softmax joined(Softmax a, Softmax b) {
   const float largest = fmaxf(a.largest, b.largest);
-  return {largest, (a.sum == 0 ? 0 : a.sum * __expf(a.largest - largest)) + (b.sum == 0 ? 0 : b.sum * __expf(b.largest - largest))};
+  return {largest, (a.sum == 0 ? 0 : a.sum * __expf(a.largest - largest)) + (b.sum == 0 ? 0 : b.sum * __expf(b.largest - largest)),
+          a.logits + b.logits};
 }
 
 __device__ Softmax of_block(Softmax mine) {
   __shared__ Softmax parts[threads / 32];
   for (int offset = 16; offset > 0; offset /= 2)
-    mine = joined(mine, {__shfl_xor_sync(0xffffffffu, mine.largest, offset), __shfl_xor_sync(0xffffffffu, mine.sum, offset)});
+    mine = joined(mine, {__shfl_xor_sync(0xffffffffu, mine.largest, offset), __shfl_xor_sync(0xffffffffu, mine.sum, offset),
+                         __shfl_xor_sync(0xffffffffu, mine.logits, offset)});
   if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = mine;
   __syncthreads();
   mine = parts[0];
@@ -27,7 +29,7 @@ __device__ Softmax of_block(Softmax mine) {
 }
 
 template <class T, int N>
-__global__ void cross_entropy_kernel(RowsOf<T> logits, int64_t columns, const int64_t* targets, float* losses) {
+__global__ void cross_entropy_kernel(RowsOf<T> logits, int64_t columns, const int64_t* targets, float smoothing, float* losses) {
   const int64_t row = blockIdx.x, target = targets[row];
   T* mine = logits.row(row);
   if (target < 0) {
@@ -36,39 +38,44 @@ __global__ void cross_entropy_kernel(RowsOf<T> logits, int64_t columns, const in
     if (threadIdx.x == 0) losses[row] = 0;
     return;
   }
-  Softmax own{-INFINITY, 0};
+  Softmax own{-INFINITY, 0, 0};
   for (int64_t c = threadIdx.x * N; c < columns; c += threads * N) {
     float x[N];
     load_all(mine + c, x);
     float largest = own.largest;
 #pragma unroll
     for (int i = 0; i < N; ++i) largest = fmaxf(largest, x[i]);
-    float sum = own.sum == 0 ? 0 : own.sum * __expf(own.largest - largest);
+    float sum = own.sum == 0 ? 0 : own.sum * __expf(own.largest - largest), logits_here = own.logits;
 #pragma unroll
-    for (int i = 0; i < N; ++i) sum += __expf(x[i] - largest);
-    own = {largest, sum};
+    for (int i = 0; i < N; ++i) sum += __expf(x[i] - largest), logits_here += x[i];
+    own = {largest, sum, logits_here};
   }
   const float at_target = load(mine[target]);
   const Softmax all = of_block(own);   // its barrier: every thread has read the target's logit
-  const float inverse = 1.0f / all.sum;
+  const float inverse = 1.0f / all.sum, each = smoothing / static_cast<float>(columns);
   for (int64_t c = threadIdx.x * N; c < columns; c += threads * N) {
     float x[N];
     load_all(mine + c, x);
 #pragma unroll
-    for (int i = 0; i < N; ++i) x[i] = __expf(x[i] - all.largest) * inverse - (c + i == target ? 1.0f : 0.0f);
+    for (int i = 0; i < N; ++i) x[i] = __expf(x[i] - all.largest) * inverse - each - (c + i == target ? 1.0f - smoothing : 0.0f);
     put_all(mine + c, x);
   }
-  if (threadIdx.x == 0) losses[row] = all.largest + logf(all.sum) - at_target;
+  if (threadIdx.x == 0) {
+    const float right = smoothing > 0 ? (1.0f - smoothing) * at_target + each * all.logits : at_target;
+    losses[row] = all.largest + logf(all.sum) - right;
+  }
 }
 
 }  // namespace
 
-void cross_entropy_cuda(void* logits, Real type, int64_t rows, int64_t columns, const int64_t* targets, float* losses, void* stream) {
+void cross_entropy_cuda(void* logits, Real type, int64_t rows, int64_t columns, const int64_t* targets, float smoothing, float* losses,
+                        void* stream) {
   if (rows == 0) return;
   const Matrix all{logits, columns};
   with_vectors(type, columns, {all}, [&](auto* t, auto width) {
     using T = std::remove_pointer_t<decltype(t)>;
-    cross_entropy_kernel<T, width.value><<<static_cast<unsigned>(rows), threads, 0, static_cast<cudaStream_t>(stream)>>>(rows_of<T>(all), columns, targets, losses);
+    cross_entropy_kernel<T, width.value><<<static_cast<unsigned>(rows), threads, 0, static_cast<cudaStream_t>(stream)>>>(rows_of<T>(all), columns, targets, smoothing,
+                                                                                                                  losses);
   });
   launched("cross-entropy kernel");
 }
