@@ -207,6 +207,7 @@ StepShape shape_of(const Job& job, int64_t longest, at::Device device) {
           .packed = job.data.packing,
           .fp8 = job.train.dtype == "fp8",
           .fp8_outer_layers = job.train.fp8_outer_layers,
+          .moments_in_8_bits = job.train.optimizer == "adamw_8bit",
           .recompute = job.train.recompute_mode()};
 }
 

@@ -132,7 +132,7 @@ class Walk {
     const int64_t keys = shape.columns + s_.prefix, scores = shape.rows * shape.columns * keys,
                   kv = shape.rows * keys * f.kv_heads * f.head_dim;
     if (!flows_) return;
-    const bool repeats = f.kv_heads < f.heads && (shape.on_cpu || f.text_attention());
+    const bool repeats = f.kv_heads < f.heads && (shape.on_cpu || element_ > 2 || f.text_attention());
     const int64_t key_bytes = (repeats ? shape.rows * keys * width : kv) * element_;
     if (fused_qkv_ && !repeats && s_.prefix == 0)
       keep_tensor("qkv", "attention", width + 2 * f.kv_heads * f.head_dim);

@@ -49,7 +49,7 @@ class FusedLayer : public PlannedLayer {
  private:
   using Room = Tally::Room;
   struct Tape {
-    Room x, norms, qkv, turned, attended, attention, attention_output, middle, gate_up, down;
+    Room x, norms, qkv, turned, attended, attention, scores, attention_output, middle, gate_up, down;
     std::vector<Room> narrow;
   };
 
@@ -100,10 +100,12 @@ class FusedLayer : public PlannedLayer {
     return work(tally, dim_);
   }
 
-  /// Its output, and what it keeps besides: on a tape of its own (the CPU, a mask) the output, too, and there keys and values for each head.
+  /// Its output, and what it keeps besides: on a tape of its own (the CPU, wide types, a mask) the output, too, and keys and values for each head where they
+  /// must be as many.
   Room attention(Tally& tally) {
-    const bool on_tape = s_.shape.on_cpu || masked(s_);
-    const int64_t mask = masked(s_) ? tokens_ * s_.shape.columns * element_ : 0, repeated = s_.shape.on_cpu && kv_ < width_ ? 2 * matrix(width_) : 0;
+    const bool equal_heads = s_.shape.on_cpu || element_ > 2 || s_.facts.text_attention(), on_tape = equal_heads || masked(s_);
+    const int64_t mask = masked(s_) ? tokens_ * s_.shape.columns * element_ : 0, repeated = equal_heads && kv_ < width_ ? 2 * matrix(width_) : 0;
+    if (s_.facts.text_attention()) tape_.scores = tally.hold("kept: attention scores", scores() * (1 + s_.facts.caps) + tokens_ * s_.shape.columns);
     tape_.attention = tally.hold(attention_kind, tokens_ * s_.facts.heads * 4 + mask + repeated + (on_tape ? matrix(width_) : 0));
     return on_tape ? Room() : work(tally, width_);
   }
@@ -157,8 +159,8 @@ class FusedLayer : public PlannedLayer {
     if (!tape_.gate_up) make_gate_up_again(tally);
     auto d_product = work(tally, hidden_);
     product(tally, down_);
-    text(tally, 8 * hidden_, 3 * hidden_);
     const auto d_gate_up = gate_up_.gains ? work(tally, gate_up_.out + gate_up_.pad) : tape_.gate_up;
+    text(tally, 8 * hidden_, 3 * hidden_);
     through_gains(tally, gate_up_);
     tape_.gate_up.reset();
     sums(tally, side, down_, {d_down, d_product});
@@ -179,7 +181,7 @@ class FusedLayer : public PlannedLayer {
     if (!wants_x_ && qkv_.pad == 0) return;
     const auto d_heads = work(tally, width_ + 2 * kv_);
     attention_backward(tally);
-    tape_.attention.reset();
+    tape_.attention.reset(), tape_.scores.reset();
     const auto d_qkv = work(tally, qkv_.out + qkv_.pad);
     text(tally, 3 * qkv_.out, qkv_.out), through_gains(tally, qkv_);
     const auto input = qkv_.pad > 0 ? work(tally, dim_) : Room(), d_input = wants_x_ ? work(tally, dim_) : Room();
@@ -191,8 +193,10 @@ class FusedLayer : public PlannedLayer {
   /// Sums in fp32 and each head's gradients of shared keys and values.
   void attention_backward(Tally& tally) const {
     const int64_t sums = s_.shape.on_cpu ? 0 : tokens_ * (width_ + s_.facts.heads) * 4, shared = kv_ < width_ ? 2 * matrix(width_) : 0;
-    tally.touch(work_kind, sums + shared);
+    tally.touch(work_kind, s_.facts.text_attention() ? 2 * scores() + 2 * matrix(width_) : sums + shared);
   }
+  /// Products of queries and keys, where the readable text makes them.
+  int64_t scores() const { return tokens_ * s_.shape.columns * s_.facts.heads * element_; }
 
   const BlockSetting& s_;
   int64_t tokens_, element_, dim_ = 0, width_ = 0, kv_ = 0, hidden_ = 0;

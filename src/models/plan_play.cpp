@@ -9,7 +9,7 @@
 namespace graft {
 namespace {
 
-constexpr int64_t cublas_workspace = int64_t{32} << 20;  // LibTorch's for a stream, on Hopper; less on older cards
+constexpr int64_t cublas_workspace = int64_t{32} << 20;  // LibTorch's for a thread and a stream, on Hopper; less on older cards
 constexpr const char *gradient_kind = "gradients of activations", *states_kind = "hidden states", *logits_kind = "logits and their gradient";
 
 /// Whether prediction is the frozen head's product: no adapter sits in its way.
@@ -63,8 +63,9 @@ class Play {
       if (shape_.fp8 && (shape_.fp8_outer_layers || !outer)) add(parts, "the base in 8 bits", eight_bit_copies(layer.sites, s_.storage));
     }
     add(parts, "adapters", s_.adapters.held * 4), add(parts, "gradients", s_.adapters.flat * 4);
-    add(parts, "AdamW's moments", s_.adapters.flat * 8);
-    if (!shape_.on_cpu) add(parts, "cuBLAS's workspace", cublas_workspace);
+    add(parts, "AdamW's moments", shape_.moments_in_8_bits ? s_.adapters.flat * 2 + s_.adapters.flat / 32 : s_.adapters.flat * 8);   // codes, and a scale a block of 256
+    const int64_t users = 2 + (shape_.fused && element_ > 2);   // the forward pass, the backward one, and its sums beside it where no kernel takes them
+    if (!shape_.on_cpu) add(parts, "cuBLAS's workspaces", users * cublas_workspace);
     return parts;
   }
 

@@ -53,7 +53,7 @@ Batch to_batch(const HostBatch& host, at::Device device) {
   batch.packed = host.packed;
   if (host.packed) {
     const TextPlaces places = text_places(host);
-    batch.texts = {at::tensor(places.starts, at::kInt).to(device), places.longest};
+    batch.texts = {staged(at::tensor(places.starts, at::kInt), device).to(device, /*non_blocking=*/true), places.longest};
   }
   return batch;
 }

@@ -69,7 +69,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
   if (mask.texts.starts.defined()) return attention_by_text(q, k, v, mask.texts, rule);
   if (rule.cap > 0) return attention_text(q, k, v, mask, rule);  // SDPA has no cap
   const int64_t groups = q.size(2) / k.size(2);
-  const bool grouped = groups > 1 && q.device().is_cuda();  // the CPU kernel takes equal heads only
+  const bool grouped = groups > 1 && q.device().is_cuda() && q.element_size() == 2;  // kernels of wider types take equal heads only
   const Tensor keys = grouped ? k.transpose(1, 2) : repeated(k.transpose(1, 2), groups);
   const Tensor values = grouped ? v.transpose(1, 2) : repeated(v.transpose(1, 2), groups);
   const std::optional<Tensor> allowed = mask.allowed.defined() ? std::optional<Tensor>(mask.allowed) : std::nullopt;

@@ -54,7 +54,7 @@ void place_into(MicroBatch& placed, const HostBatch& host) {
   };
   into(placed.batch.ids, host.ids), into(placed.batch.positions, host.positions), into(placed.batch.segments, host.segments);
   into(placed.batch.types, host.types), into(placed.targets, host.targets);
-  if (placed.batch.texts.starts.defined()) placed.batch.texts.starts.copy_(on_host(text_places(host).starts));
+  if (placed.batch.texts.starts.defined()) into(placed.batch.texts.starts, text_places(host).starts);
   if (placed.labelled.defined()) into(placed.labelled, labelled_tokens(host, placed.labelled.size(0)));
   into(placed.values, host.values);
 }

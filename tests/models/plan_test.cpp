@@ -121,9 +121,11 @@ std::vector<Case> fused_cases() {
   return all;
 }
 
-void expect_planned(const std::vector<Case>& cases, double bound) {
+/// Methods that fused blocks do not take run the plain path beside settled weights.
+void expect_planned(const std::vector<Case>& cases, double fused_bound) {
   for (const Case& c : cases) {
     const Compared compared = compare(c);
+    const double bound = c.method == "lora" || c.method == "dora" ? fused_bound : 0.10;
     EXPECT_NEAR(compared.ratio(), 1, bound) << c.name << " " << c.method << " " << c.format << " " << recompute_names()[static_cast<size_t>(c.recompute)] << " " << c.dtype
                                            << (c.dropout > 0 ? " dropout: " : ": ") << compared.text();
   }

@@ -100,7 +100,7 @@ TEST(BlockOps, NormsOfHeadsAndRotation) {
     for (const auto dtype : types) {
       const int64_t tokens = 6, q = 2 * dim;
       const Tensor qkv = rows_in_wider(tokens, 4 * dim, 16, dtype, 1), out = rows_in_wider(tokens, 3 * dim, 8, dtype, 2);
-      const HeadNorms norms{rows_in_wider(1, dim, 0, dtype, 3)[0], rows_in_wider(1, dim, 0, dtype, 4)[0], 1e-5};
+      const HeadNorms norms{rows_in_wider(1, dim, 0, at::kFloat, 3)[0], rows_in_wider(1, dim, 0, at::kFloat, 4)[0], 1e-5};
       const Tensor positions = at::tensor({0, 1, 2, 0, 1, 9}, at::kLong).to(test_device()).view({2, 3});
       const Rotation rotation = rotation_at(positions, rope_frequencies({}, dim).to(test_device()));
       norm_rotate_into(qkv, q, dim, norms, rotation, out);
@@ -167,7 +167,7 @@ TEST(BlockOps, AttentionOutsideAutograd) {
 
 TEST(BlockOps, CrossEntropySkipsWhatHasNoTarget) {
   for (const auto dtype : types)
-    for (const auto& [vocabulary, smoothing] : {std::pair<int64_t, double>{97, 0}, {2048, 0.2}, {49152, 0}, {49152, 0.2}, {97, 0.2}}) {
+    for (const auto& [vocabulary, smoothing] : {std::pair<int64_t, double>{97, 0}, {2048, 0.2}, {49152, 0}, {49152, 0.2}, {97, 0.2}, {130048, 0.1}, {150001, 0}}) {
       const DenseWeight weight(rows_in_wider(vocabulary, 32, 0, dtype, 1));
       const Tensor hidden = rows_in_wider(6, 32, 0, dtype, 2), targets = at::tensor(std::vector<int64_t>{3, -100, 0, vocabulary - 1, -100, 7}, at::kLong).to(test_device());
       const Tensor leaf = hidden.detach().requires_grad_(true);

@@ -22,6 +22,7 @@ struct StepShape {
   bool fused = !on_cpu;      // blocks run as one node each, where the model has such
   bool packed = false;       // rows of several samples
   bool fp8 = false, fp8_outer_layers = false;  // frozen products of fused blocks in 8 bits, from copies
+  bool moments_in_8_bits = false;              // the optimizer's (train.optimizer: adamw_8bit)
   Recompute recompute = Recompute::none;
 };
 

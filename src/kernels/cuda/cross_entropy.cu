@@ -1,10 +1,10 @@
-// A block a row of logits: the largest and the sums in one pass, the gradient over the logits in the next.
+// A block a row of logits: the largest and the sums in one pass, the gradient over the logits in the next, from what of the row shared memory holds.
 #include "vectors.cuh"
 
 namespace graft::kernels {
 namespace {
 
-constexpr int threads = 512;
+constexpr int threads = 1024;
 
 /// A running softmax: the largest logit, the sum of exp(logit - largest), and of the logits themselves.
 struct Softmax {
@@ -29,7 +29,9 @@ __device__ Softmax of_block(Softmax mine) {
 }
 
 template <class T, int N>
-__global__ void cross_entropy_kernel(RowsOf<T> logits, int64_t columns, const int64_t* targets, float smoothing, float* losses) {
+__global__ void __launch_bounds__(threads) cross_entropy_kernel(RowsOf<T> logits, int64_t columns, int held, const int64_t* targets, float smoothing, float* losses) {
+  extern __shared__ __align__(16) unsigned char memory[];   // each thread's first `held` accesses
+  auto* const kept = reinterpret_cast<Vector<T, N>*>(memory);
   const int64_t row = blockIdx.x, target = targets[row];
   T* mine = logits.row(row);
   if (target < 0) {
@@ -39,9 +41,11 @@ __global__ void cross_entropy_kernel(RowsOf<T> logits, int64_t columns, const in
     return;
   }
   Softmax own{-INFINITY, 0, 0};
-  for (int64_t c = threadIdx.x * N; c < columns; c += threads * N) {
+  const auto add = [&](int i, int64_t c) {
+    const auto access = *reinterpret_cast<const Vector<T, N>*>(mine + c);
+    if (i < held) kept[i * threads + threadIdx.x] = access;
     float x[N];
-    load_all(mine + c, x);
+    load_all(access.at, x);
     float largest = own.largest;
 #pragma unroll
     for (int i = 0; i < N; ++i) largest = fmaxf(largest, x[i]);
@@ -49,17 +53,23 @@ __global__ void cross_entropy_kernel(RowsOf<T> logits, int64_t columns, const in
 #pragma unroll
     for (int i = 0; i < N; ++i) sum += __expf(x[i] - largest), logits_here += x[i];
     own = {largest, sum, logits_here};
-  }
+  };
+  int i = 0;
+#pragma unroll 4
+  for (int64_t c = threadIdx.x * N; c < columns; c += threads * N) add(i++, c);
   const float at_target = load(mine[target]);
   const Softmax all = of_block(own);   // its barrier: every thread has read the target's logit
   const float inverse = 1.0f / all.sum, each = smoothing / static_cast<float>(columns);
-  for (int64_t c = threadIdx.x * N; c < columns; c += threads * N) {
+  const auto write = [&](int64_t c, const T* from) {
     float x[N];
-    load_all(mine + c, x);
+    load_all(from, x);
 #pragma unroll
-    for (int i = 0; i < N; ++i) x[i] = __expf(x[i] - all.largest) * inverse - each - (c + i == target ? 1.0f - smoothing : 0.0f);
+    for (int j = 0; j < N; ++j) x[j] = __expf(x[j] - all.largest) * inverse - each - (c + j == target ? 1.0f - smoothing : 0.0f);
     put_all(mine + c, x);
-  }
+  };
+  i = 0;
+#pragma unroll 4
+  for (int64_t c = threadIdx.x * N; c < columns; c += threads * N, ++i) write(c, i < held ? kept[i * threads + threadIdx.x].at : mine + c);
   if (threadIdx.x == 0) {
     const float right = smoothing > 0 ? (1.0f - smoothing) * at_target + each * all.logits : at_target;
     losses[row] = all.largest + logf(all.sum) - right;
@@ -74,8 +84,13 @@ void cross_entropy_cuda(void* logits, Real type, int64_t rows, int64_t columns, 
   const Matrix all{logits, columns};
   with_vectors(type, columns, {all}, [&](auto* t, auto width) {
     using T = std::remove_pointer_t<decltype(t)>;
-    cross_entropy_kernel<T, width.value><<<static_cast<unsigned>(rows), threads, 0, static_cast<cudaStream_t>(stream)>>>(rows_of<T>(all), columns, targets, smoothing,
-                                                                                                                  losses);
+    constexpr int access = width.value * static_cast<int>(sizeof(T)) * threads;   // of all threads
+    int device = 0, room = 0;
+    cudaGetDevice(&device), cudaDeviceGetAttribute(&room, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    const int wanted = static_cast<int>((columns + threads * width.value - 1) / (threads * width.value)), most = (room - 2048) / access, held = wanted < most ? wanted : most;
+    auto* const kernel = cross_entropy_kernel<T, width.value>;
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, held * access);
+    kernel<<<static_cast<unsigned>(rows), threads, static_cast<size_t>(held) * access, static_cast<cudaStream_t>(stream)>>>(rows_of<T>(all), columns, held, targets, smoothing, losses);
   });
   launched("cross-entropy kernel");
 }
