@@ -64,7 +64,8 @@ class Play {
     }
     add(parts, "adapters", s_.adapters.held * 4), add(parts, "gradients", s_.adapters.flat * 4);
     add(parts, "AdamW's moments", shape_.moments_in_8_bits ? s_.adapters.flat * 2 + s_.adapters.flat / 32 : s_.adapters.flat * 8);   // codes, and a scale a block of 256
-    const int64_t users = 2 + (shape_.fused && element_ > 2);   // the forward pass, the backward one, and its sums beside it where no kernel takes them
+    const bool fused = std::ranges::any_of(s_.blocks.layers, [&](const LayerSites& layer) { return shape_.fused && layer.fused; });
+    const int64_t users = fused ? 2 + (element_ > 2) : 1;   // as measured: of fused blocks two streams, a third where no kernel takes the sums beside them
     if (!shape_.on_cpu) add(parts, "cuBLAS's workspaces", users * cublas_workspace);
     return parts;
   }

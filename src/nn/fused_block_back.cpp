@@ -68,12 +68,13 @@ Tensor FusedBlock::back_to_middle(Tape& t, const Tensor& grad) const {
   mlp_output_.input_gradient(d_down, t.down_folded, d_product);
   const bool gains = t.gate_up_folded.gain.defined();
   // Each takes the place of what it is made from.
-  const Tensor d_gate_up = gains ? gate_up_.gradient(tokens, t.gate_up_folded, t.x) : t.gate_up, product = t.down_folded.pad > 0 ? d_product : Tensor();
+  const Tensor d_gate_up = gains ? gate_up_.gradient(tokens, t.gate_up_folded, t.x) : t.gate_up;
+  Tensor product = t.down_folded.pad > 0 ? d_product : Tensor();
   gated_backward_into(d_product, t.gate_up, parts_.activation, d_gate_up, product);
   if (gains) gate_up_.before_gains(d_gate_up, t.gate_up, t.gate_up_folded, d_gate_up);
   t.gate_up.reset();
   add_factor_gradients(mlp_output_, d_down, product, t.down_narrow, t.down_folded);
-  d_product.reset(), d_down.reset();
+  d_product.reset(), product.reset(), d_down.reset();
 
   const Tensor d_input = at::empty({tokens, gate_up_.in()}, t.x.options()), input = input_again(gate_up_, tokens, t.gate_up_folded, t.x);
   gate_up_.input_gradient(d_gate_up, t.gate_up_folded, d_input);

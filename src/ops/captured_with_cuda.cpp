@@ -1,5 +1,6 @@
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
 
 #include "graft/ops/captured.h"
@@ -40,6 +41,7 @@ std::function<void()> Capturer::capture(const std::function<void()>& work) const
   auto graph = std::make_shared<at::cuda::CUDAGraph>();
   {
     c10::cuda::device_synchronize();
+    c10::cuda::CUDACachingAllocator::emptyCache();   // the graph's memory is apart: what passes without one left cached would lie there beside it
     const c10::cuda::CUDAStreamGuard guard(state_->stream);
     graph->capture_begin(state_->pool, cudaStreamCaptureModeThreadLocal);   // autograd's threads launch into it too
     try {
