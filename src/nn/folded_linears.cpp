@@ -4,10 +4,8 @@
 
 #include <algorithm>
 
-#include "folded_dropout.h"
 #include "graft/core/error.h"
 #include "graft/ops/launch.h"
-#include "graft/ops/row_gain.h"
 #include "graft/quant/quantized_weight.h"
 
 namespace graft {
@@ -32,18 +30,6 @@ void for_each_adapter(const Batch& batch, F&& f) {
 }  // namespace
 
 int64_t room_for(int64_t ranks) { return (ranks + pad_step - 1) / pad_step * pad_step; }
-
-void mask_updates(const Tensor& narrow, const Folded& folded) {
-  if (!folded.mixed || folded.pad == 0) return;
-  if (has_gpu_kernel(narrow))
-    return kernels::mask_updates_cuda(folded.at.data(), static_cast<int>(folded.at.size()), matrix_of(narrow), real_type(narrow), narrow.size(0), folded.pad, current_stream(narrow));
-  for (const kernels::Update& place : folded.at) {
-    const Tensor columns = narrow.narrow(1, place.row, place.rank);
-    columns.narrow(0, 0, place.begin).zero_(), columns.narrow(0, place.end, narrow.size(0) - place.end).zero_();
-  }
-}
-
-Tensor beside(const Tensor& x, int64_t columns) { return x.as_strided({x.size(0), columns}, x.strides(), x.storage_offset() + x.size(1)); }
 
 FoldedLinears::FoldedLinears(std::vector<Linear*> layers) : layers_(std::move(layers)) {
   in_ = layers_.front()->weight()->in_features();
@@ -160,64 +146,6 @@ void FoldedLinears::fill(Folded& folded) const {
 
 void FoldedLinears::release(Folded& folded) const {
   if (!settled_.defined()) folded.matrix.reset();
-}
-
-Tensor FoldedLinears::wide(int64_t rows, int64_t columns, const Folded& folded, const Tensor& like) const {
-  return at::empty({rows, columns + folded.pad}, like.options()).narrow(1, 0, columns);
-}
-
-Tensor FoldedLinears::narrow(const Tensor& x, const Folded& folded) const {
-  Tensor narrow = beside(x, folded.pad);
-  const Tensor factors = folded.matrix.narrow(0, out_, folded.pad).narrow(1, 0, in_);
-  if (!folded.drops) {
-    at::mm_out(narrow, x, factors.t());
-    mask_updates(narrow, folded);
-    return narrow;
-  }
-  narrow.zero_();
-  for (size_t i = 0; i < folded.at.size(); ++i)
-    narrow.narrow(1, folded.at[i].row, folded.at[i].rank).copy_(at::mm(dropped(x, folded, i), factors.narrow(0, folded.at[i].row, folded.at[i].rank).t()));
-  return narrow;
-}
-
-/// y = the frozen product and its updates, or y += them; gains aside.
-void FoldedLinears::multiply(const Tensor& x, const Folded& folded, const Tensor& y, bool add) const {
-  Tensor to = y;
-  const Tensor weights = folded.matrix.narrow(0, 0, out_);
-  if (!fp8_) {
-    const Tensor whole = folded.pad == 0 ? x : x.as_strided({x.size(0), in_ + folded.pad}, x.strides(), x.storage_offset());
-    add ? to.addmm_(whole, weights.t()) : at::mm_out(to, whole, weights.t());
-    return;
-  }
-  const Tensor product = add ? at::empty_like(y) : y;
-  fp8_product_into(to_fp8(x), (*fp8_)[0], product);
-  if (add) to.add_(product);
-  if (folded.pad > 0) to.addmm_(beside(x, folded.pad), weights.narrow(1, in_, folded.pad).t());
-}
-
-void FoldedLinears::product(const Tensor& x, Folded& folded, const Tensor& y) const {
-  multiply(x, folded, y, /*add=*/false);
-  release(folded);
-  if (folded.gain.defined()) scale_columns(y, folded.gain, {});
-}
-
-Tensor FoldedLinears::add_product(const Tensor& x, Folded& folded, const Tensor& sum) const {
-  const bool gains = folded.gain.defined();
-  const Tensor to = gains ? at::empty_like(sum) : sum;
-  multiply(x, folded, to, /*add=*/!gains);
-  release(folded);
-  if (!gains) return {};
-  scale_columns(to, folded.gain, sum);
-  return to;
-}
-
-bool FoldedLinears::set_fp8(bool on) {
-  at::NoGradGuard no_grad;
-  fp8_.reset();
-  if (!on || !keep_dense() || in_ % 16 != 0 || out_ % 16 != 0) return false;
-  const Tensor weights = matrix_of_pass(pad_step).narrow(0, 0, out_).narrow(1, 0, in_);
-  fp8_ = {to_fp8(weights), to_fp8(weights.t().contiguous())};
-  return true;
 }
 
 void FoldedLinears::settle() {
