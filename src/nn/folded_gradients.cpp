@@ -59,15 +59,18 @@ void FoldedLinears::input_gradient(const Tensor& g, Folded& folded, const Tensor
     at::mm_out(narrow_g, g, folded.matrix.narrow(0, 0, out_).narrow(1, in_, folded.pad));
     mask_updates(narrow_g, folded);
   }
-  const bool apart = fp8_ || folded.drops;   // the frozen product from the updates'
-  if (dx.defined() && !apart) at::mm_out(to, g.as_strided({g.size(0), out_ + folded.pad}, g.strides(), g.storage_offset()), weights);
-  if (dx.defined() && apart) fp8_ ? fp8_product_into(to_fp8(g), (*fp8_)[1], dx) : void(at::mm_out(to, g, weights.narrow(0, 0, out_)));
-  if (dx.defined() && apart && !folded.drops && folded.pad > 0) to.addmm_(beside(g, folded.pad), weights.narrow(0, out_, folded.pad));
-  if (dx.defined() && folded.drops) {
+  if (!dx.defined()) return release(folded);
+  // The frozen product alone where the updates' stands apart from it; else both as one.
+  if (fp8_) fp8_product_into(to_fp8(g), (*fp8_)[1], dx);
+  else if (folded.drops) at::mm_out(to, g, weights.narrow(0, 0, out_));
+  else at::mm_out(to, g.as_strided({g.size(0), out_ + folded.pad}, g.strides(), g.storage_offset()), weights);
+  if (folded.drops) {
     for (size_t i = 0; i < folded.at.size(); ++i) {
       const kernels::Update& place = folded.at[i];
       to.add_(dropped(at::mm(beside(g, folded.pad).narrow(1, place.row, place.rank), weights.narrow(0, out_ + place.row, place.rank)), folded, i));
     }
+  } else if (fp8_ && folded.pad > 0) {
+    to.addmm_(beside(g, folded.pad), weights.narrow(0, out_, folded.pad));
   }
   release(folded);
 }

@@ -11,21 +11,21 @@ constexpr size_t most_graphs = 48;
 constexpr int64_t most_numbers = int64_t{1} << 25;   // of a pass's hidden states: beyond them launches hide behind the work
 
 /// More columns of padding.
-HostBatch widened(const HostBatch& host, int64_t columns) {
-  if (columns == host.columns) return host;
-  HostBatch out = host;
-  out.columns = columns;
-  const auto widen = [&](const auto& from, auto& to, auto filler) {
-    if (from.empty()) return;
-    to.clear();
+void widen(HostBatch& host, int64_t columns) {
+  if (columns == host.columns) return;
+  const auto each = [&](auto& list, auto filler) {
+    if (list.empty()) return;
+    std::remove_reference_t<decltype(list)> wider;
+    wider.reserve(static_cast<size_t>(host.rows * columns));
     for (int64_t row = 0; row < host.rows; ++row) {
-      to.insert(to.end(), from.begin() + row * host.columns, from.begin() + (row + 1) * host.columns);
-      to.insert(to.end(), static_cast<size_t>(columns - host.columns), filler);
+      wider.insert(wider.end(), list.begin() + row * host.columns, list.begin() + (row + 1) * host.columns);
+      wider.insert(wider.end(), static_cast<size_t>(columns - host.columns), filler);
     }
+    list = std::move(wider);
   };
-  widen(host.ids, out.ids, int64_t{0}), widen(host.segments, out.segments, int64_t{-1}), widen(host.targets, out.targets, int64_t{-100});
-  widen(host.positions, out.positions, int64_t{0}), widen(host.types, out.types, int64_t{0}), widen(host.values, out.values, 0.0f);
-  return out;
+  each(host.ids, int64_t{0}), each(host.segments, int64_t{-1}), each(host.targets, int64_t{-100});
+  each(host.positions, int64_t{0}), each(host.types, int64_t{0}), each(host.values, 0.0f);
+  host.columns = columns;
 }
 
 /// How many labelled rows a graph has for these; 0: all have a label.
@@ -67,7 +67,7 @@ void StepGraphs::add_gradients(const std::vector<LaidOut>& given) {
   std::vector<LaidOut> pass = given;
   Shape shape;
   for (LaidOut& part : pass) {
-    part.host = widened(part.host, in_few_sizes(part.host.columns));
+    widen(part.host, in_few_sizes(part.host.columns));
     const TextPlaces texts = part.host.packed ? text_places(part.host) : TextPlaces();
     shape.emplace_back(part.adapter, part.host.rows, part.host.columns, labelled_in_graph(part.host), std::ssize(texts.starts), texts.longest);
   }
