@@ -72,7 +72,6 @@ int main(int argc, char** argv) {
     const auto model = path.ends_with(".json") ? random_model(read_json(path), load, 1) : load_model(*open_model_files(path), load);
     const double loaded = static_cast<double>(device_memory(device).allocated) / (1 << 30), loading_peak = static_cast<double>(device_memory(device).allocated_peak) / (1 << 30);
     model->set_recompute(mode);
-    const bool recompute = mode != Recompute::none;
     if (plain) model->set_fused(false);
     options.select_options();
     std::visit([](auto& o) {
@@ -90,7 +89,7 @@ int main(int argc, char** argv) {
     }
     AdamW optimizer(list, {});
     const bool can_replay = replayed && StepGraphs::can_capture(*model, "adapter0");
-    const auto graphs = can_replay ? std::make_unique<StepGraphs>(*model, "adapter0") : nullptr;
+    const auto graphs = can_replay ? std::make_unique<StepGraphs>(*model) : nullptr;
     std::vector<double> seconds, losses;
     reset_peak_memory(device), tensors.reset();
     int64_t between = 0;
@@ -99,7 +98,7 @@ int main(int argc, char** argv) {
       const auto start = std::chrono::steady_clock::now();
       optimizer.zero_grad();
       for (Share& share : shares) share.context.step = s;
-      const Tensor loss = together > 1 ? backward_together(*model, shares).front() : backward(*model, "adapter0", {batch}, {.step = s}, graphs.get());
+      const Tensor loss = backward_together(*model, shares, graphs.get()).front();
       optimizer.step(1e-3, {.max_norm = 1, .loss = loss});
       losses.push_back(loss.item<double>());
       synchronize(device);
@@ -112,12 +111,12 @@ int main(int argc, char** argv) {
     const Json config = path.ends_with(".json") ? read_json(path) : open_model_files(path)->config();
     const auto outline = outline_model(config);
     const StepPlan plan = plan_step(*outline, config, [&](const std::string& module) { return scheme_for(load.quantization, module); }, options, load.quantization,
-                                    {.rows = rows, .columns = columns, .dtype = dtype, .on_cpu = device.is_cpu(), .recompute = recompute});
+                                    {.rows = rows, .columns = columns, .dtype = dtype, .on_cpu = device.is_cpu(), .fused = device.is_cuda() && !plain, .recompute = mode});
     Json parts = Json::object();
     for (const auto& part : plan.memory) parts[part.kind] = part.bytes;
     fmt::print("{}\n", to_line({{"program", "graft"}, {"model", path}, {"rows", rows}, {"columns", columns}, {"dtype", dtype_to_name(dtype)},
                                 {"device", device.str()}, {"seconds", median}, {"tokens_per_second", static_cast<double>(rows * columns) / median},
-                                {"format", load.quantization.format}, {"recompute", recompute}, {"fused_layers", model->fused_layers("adapter0")}, {"graphs", can_replay},
+                                {"format", load.quantization.format}, {"recompute", recompute_names()[static_cast<size_t>(mode)]}, {"fused_layers", model->fused_layers("adapter0")}, {"graphs", can_replay},
                                 {"peak_gib", static_cast<double>(device_memory(device).allocated_peak) / (1 << 30)},
                                 {"reserved_gib", static_cast<double>(device_memory(device).reserved_peak) / (1 << 30)},
                                 {"loaded_gib", loaded}, {"loading_peak_gib", loading_peak},

@@ -13,6 +13,7 @@
 #include "graft/peft/qat.h"
 #include "graft/train/trainer.h"
 #include "jobs.h"
+#include "memory_choice.h"
 #include "plan.h"
 #include "task.h"
 
@@ -56,6 +57,16 @@ MakeModel base_of_files(BenchSubject& subject, LoadOptions load, bool own_data, 
   subject.storage = [base, quantization = load.quantization](const std::string& module) { return storage_of(*base->files, quantization, module); };
   if (own_data) subject.data = prepare_for(*base, *subject.outline, job.data, virtual_tokens_of(job.adapter), log, stop).train;
   return [base, load, log, stop] { return load_base(*base, load, log, stop); };
+}
+
+/// Sets the plan, and what the job leaves to the memory.
+void settle_memory(BenchSubject& subject, at::Device device, const Log& log) {
+  Job& job = subject.job;
+  const StepPlanner planner(*subject.outline, subject.config, subject.storage, job.adapter, job.quantization);
+  const MemoryChoice choice = choose_for_memory(job.train, {{planner, shape_of(job, subject.longest, device)}}, device_memory(device).free);
+  if (job.train.recompute == automatic) log.info("train.recompute: {}: {}", choice.recompute, choice.why);
+  job.train.recompute = choice.recompute, job.train.graphs = choice.graphs;
+  subject.plan = planner.plan(shape_of(job, subject.longest, device));
 }
 
 /// A CPU's memory would not run out with an error: the system ends a process for it.
@@ -107,7 +118,7 @@ BenchSubject bench_subject(Job job, const std::optional<BenchRows>& rows, const 
     subject.data = random_dataset(all, subject.outline->vocab_size(), train.seed, scratch / "samples");
   }
   subject.longest = longest_row(subject.job.data, *subject.data);
-  subject.plan = plan_of(subject.job, subject.config, subject.storage, *subject.outline, device, subject.longest);
+  settle_memory(subject, device, log);
   check_that_it_fits(subject, device);
   subject.model = make_model();
   graft_adapter(*subject.model, sole_adapter, subject.job.adapter, train.seed, log);

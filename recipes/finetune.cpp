@@ -44,6 +44,12 @@ Job with_findings_of(Job job, const Job& before) {
   return job;
 }
 
+/// What the memory decided when the run began holds for all of it.
+void keep_memory_choice(TrainOptions& train, const TrainOptions& before) {
+  if (train.recompute == automatic) train.recompute = before.recompute;
+  if (train.graphs == automatic) train.graphs = before.graphs;
+}
+
 /// The part as it goes on; `job` may differ from the run's own in what start and free_keys allow.
 RunPart going_on(const std::string& name, const Job& job, const StartOptions& start, const Log& log) {
   const fs::path run = job.output_dir;
@@ -51,6 +57,7 @@ RunPart going_on(const std::string& name, const Job& job, const StartOptions& st
   if (!part.checkpoint) return part;
   const Job before = read_run_job(run);
   part.job = with_findings_of(part.job, before);
+  if (!start.allow_change) keep_memory_choice(part.job.train, before.train);
   check_differences(before, part.job, start.allow_change, log);
   return part;
 }

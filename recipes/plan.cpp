@@ -7,6 +7,7 @@
 #include "graft/core/runtime.h"
 #include "graft/data/batches.h"
 #include "graft/train/trainer.h"
+#include "memory_choice.h"
 #include "session.h"
 #include "task.h"
 
@@ -25,31 +26,20 @@ constexpr Card cards[] = {{8, "RTX 3070, 4060"},           {12, "RTX 3060, 4070"
 
 /// A job on its base, as far as shapes go.
 struct Planned {
-  const Job& job;
+  Job job;
   Json config;
   std::shared_ptr<Transformer> outline;
-  Storage storage;
+  std::unique_ptr<StepPlanner> planner;
   int64_t longest = 0;
   double tokens = 0, steps = 0;  // of the whole run
   bool from_data = false;
+  StepShape shape;               // of the job's own micro-batch
+
+  StepPlan step(StepShape other, int64_t rows, Recompute recompute) const {
+    other.rows = rows, other.recompute = recompute;
+    return planner->plan(other);
+  }
 };
-
-/// What the two modes between keep is nearer to the mode above them: a plan says too much rather than too little.
-bool recomputes_layers(const Job& job) { return recompute_named(job.train.recompute) >= Recompute::layer; }
-
-StepShape shape_of(const Job& job, int64_t rows, int64_t longest, bool recompute, bool on_cpu, at::ScalarType dtype) {
-  return {.rows = rows,
-          .columns = longest,
-          .dtype = dtype,
-          .on_cpu = on_cpu,
-          .recompute = recompute,
-          .accumulates = job.train.gradient_accumulation_steps > 1};
-}
-
-StepPlan step(const Planned& p, int64_t rows, bool recompute, bool on_cpu, at::ScalarType dtype) {
-  return plan_step(*p.outline, p.config, p.storage, p.job.adapter, p.job.quantization,
-                   shape_of(p.job, rows, p.longest, recompute, on_cpu, dtype));
-}
 
 void take_lengths(Planned& p, const Dataset& data) {
   double epoch = 0;
@@ -68,17 +58,18 @@ void take_lengths(Planned& p, const Dataset& data) {
 
 Planned look_at(const Job& job, const PlanRequest& request, const Log& log, const std::stop_token& stop) {
   Planned p{.job = job};
+  Storage storage;
   p.longest = job.data.max_length;
   const bool alone = job.model.path.ends_with(".json");
   if (alone) {
     require(request.tokens.has_value(), "{} is a config alone, without a tokenizer: say --tokens N", job.model.path);
     p.config = read_json(job.model.path), p.outline = outline_model(p.config);
-    p.storage = [&job](const std::string& module) { return scheme_for(job.quantization, module); };
+    storage = [&job](const std::string& module) { return scheme_for(job.quantization, module); };
   } else {
     auto base = std::make_shared<Base>(open_base(job.model));
     const Task task = request.tokens ? task_of(job.model, *base->files) : task_of_job(job, *base->files, stop);
     p.config = base->files->config(), p.outline = outline_model(*base->files, task);
-    p.storage = [base, &job](const std::string& module) { return storage_of(*base->files, job.quantization, module); };
+    storage = [base, &job](const std::string& module) { return storage_of(*base->files, job.quantization, module); };
     if (!request.tokens)
       take_lengths(p, prepare_for(*base, *p.outline, job.data, virtual_tokens_of(job.adapter), log, stop).train);
   }
@@ -87,12 +78,13 @@ Planned look_at(const Job& job, const PlanRequest& request, const Log& log, cons
     p.steps =
         std::ceil(p.tokens / static_cast<double>(job.train.micro_batch_size * job.train.gradient_accumulation_steps * p.longest));
   }
+  p.planner = std::make_unique<StepPlanner>(*p.outline, p.config, storage, job.adapter, job.quantization);
+  const at::Device device = request.gpu ? at::Device(at::kCUDA) : device_from_name(job.device);
+  const bool fp8 = job.train.dtype == "fp8";
+  if (request.gpu && (fp8 || job.train.dtype == "auto")) p.job.train.dtype = "bf16";   // of a card that is not asked
+  p.shape = shape_of(p.job, p.longest, device);
+  p.shape.fp8 = fp8;
   return p;
-}
-
-std::string size(int64_t bytes) {
-  return static_cast<double>(bytes) >= gib / 10 ? fmt::format("{:.2f} GiB", static_cast<double>(bytes) / gib)
-                                                : fmt::format("{:.2f} MiB", static_cast<double>(bytes) / (1 << 20));
 }
 
 std::string duration(double seconds) {
@@ -102,77 +94,90 @@ std::string duration(double seconds) {
 
 std::string bar(double value, double most) { return std::string(static_cast<size_t>(std::lround(40 * value / most)), '#'); }
 
-std::string memory_text(const StepPlan& plan) {
-  std::string text = fmt::format("memory at its fullest, in {}: {}\n", plan.moment, size(plan.bytes()));
+std::string kinds_text(const StepPlan& plan) {
+  std::string text = fmt::format("memory at its fullest, in {}: {}\n", plan.moment, memory_text(plan.bytes()));
   for (const auto& [kind, bytes] : plan.memory)
-    text += fmt::format("  {:<34} {:>11}  {}\n", kind, size(bytes),
+    text += fmt::format("  {:<34} {:>11}  {}\n", kind, memory_text(bytes),
                         bar(static_cast<double>(bytes), static_cast<double>(plan.bytes())));
   return text;
 }
 
+std::vector<Recompute> ways(const Planned& p) {
+  if (p.planner->plan(p.shape).fused_layers == 0) return {Recompute::none, Recompute::layer};
+  return {Recompute::none, Recompute::gate_up, Recompute::layer, Recompute::offload};
+}
+
 /// Micro-batches round the job's, with and without recompute.
-std::string trade_text(const Planned& p, bool on_cpu, at::ScalarType dtype) {
-  const int64_t own = p.job.train.micro_batch_size;
-  std::vector<std::tuple<int64_t, bool, int64_t, double>> rows;
+std::string trade_text(const Planned& p) {
+  const int64_t own = p.shape.rows;
+  std::vector<std::tuple<int64_t, Recompute, int64_t, double>> rows;
   int64_t most = 0;
   for (int64_t n = std::max<int64_t>(1, own / 4); n <= own * 4; n *= 2)
-    for (const bool recompute : {false, true}) {
-      const StepPlan plan = step(p, n, recompute, on_cpu, dtype);
-      rows.emplace_back(n, recompute, plan.bytes(), plan.token_flops), most = std::max(most, plan.bytes());
+    for (const Recompute mode : ways(p)) {
+      const StepPlan plan = p.step(p.shape, n, mode);
+      rows.emplace_back(n, mode, plan.bytes(), plan.token_flops), most = std::max(most, plan.bytes());
     }
   std::string text = "micro-batch against recompute (FLOPs a token against keeping all)\n";
-  for (const auto& [n, recompute, bytes, flops] : rows)
-    text +=
-        fmt::format("  {:>4} x {:<6} {:<6} {:>11}  x{:.2f}  {:<40}{}\n", n, p.longest, recompute ? "layer" : "none", size(bytes),
-                    flops / std::get<3>(rows.front()), bar(static_cast<double>(bytes), static_cast<double>(most)),
-                    n == own && recompute == recomputes_layers(p.job) ? "  <- this job" : "");
+  for (const auto& [n, mode, bytes, flops] : rows)
+    text += fmt::format("  {:>4} x {:<6} {:<8} {:>11}  x{:.2f}  {:<40}{}\n", n, p.longest, recompute_names()[static_cast<size_t>(mode)], memory_text(bytes),
+                        flops / std::get<3>(rows.front()), bar(static_cast<double>(bytes), static_cast<double>(most)),
+                        n == own && mode == p.shape.recompute ? "  <- this job" : "");
   return text;
 }
 
-/// Bytes on a GPU for micro-batches that are powers of two up to 64.
-std::vector<std::pair<int64_t, int64_t>> on_a_gpu(const Planned& p, bool recompute) {
-  std::vector<std::pair<int64_t, int64_t>> all;
-  for (int64_t n = 1; n <= 64; n *= 2) all.emplace_back(n, step(p, n, recompute, false, at::kBFloat16).bytes());
-  return all;
-}
-
-std::string largest(const std::vector<std::pair<int64_t, int64_t>>& sizes, double room, int64_t longest) {
+/// The largest micro-batch of a power of two up to 64 that fits.
+std::string largest(const Planned& p, const StepShape& gpu, Recompute mode, double room) {
   int64_t best = 0;
-  for (const auto& [n, bytes] : sizes)
-    if (static_cast<double>(bytes) <= room) best = n;
-  return best == 0 ? "-" : fmt::format("{} x {}", best, longest);
+  for (int64_t n = 1; n <= 64 && static_cast<double>(p.step(gpu, n, mode).bytes()) <= room; n *= 2) best = n;
+  return best == 0 ? "-" : fmt::format("{} x {}", best, p.longest);
 }
 
 std::string cards_text(const Planned& p) {
-  std::string text = fmt::format(
-      "GPUs, bf16, {:.0f} GiB left to the driver: the largest micro-batch without and with recompute\n", card_reserve);
-  const auto all = on_a_gpu(p, false), inputs = on_a_gpu(p, true);
+  StepShape gpu = p.shape;
+  gpu.on_cpu = false, gpu.fused = true, gpu.dtype = at::kBFloat16;
+  const auto own = fmt::format("auto for {} x {}", p.shape.rows, p.longest);
+  std::string text = fmt::format("GPUs, bf16, {:.0f} GiB left to the driver: the largest micro-batch without and with recompute, and what train.recompute is for this job's\n"
+                                 "  {:>41} {:>12} {:>20}\n", card_reserve, "none", "layer", own);
+  TrainOptions automatically;
+  automatically.graphs = "off";
   for (const Card& card : cards) {
     const double room = (card.gib - card_reserve) * gib;
-    text += fmt::format("  {:>4} GiB  {:<26} {:>12} {:>12}\n", card.gib, card.examples, largest(all, room, p.longest),
-                        largest(inputs, room, p.longest));
+    const MemoryChoice choice = choose_for_memory(automatically, {{*p.planner, gpu}}, static_cast<int64_t>(room));
+    text += fmt::format("  {:>4} GiB  {:<26} {:>12} {:>12} {:>20}\n", card.gib, card.examples, largest(p, gpu, Recompute::none, room), largest(p, gpu, Recompute::layer, room),
+                        choice.fits ? choice.recompute : "-");
   }
+  return text;
+}
+
+/// What the device here leaves of `auto`; on one that is not here nothing is known of its memory.
+std::string settle(Planned& p, const PlanRequest& request, int64_t beside) {
+  TrainOptions& train = p.job.train;
+  if (request.gpu) return train.recompute == automatic ? "recompute: auto, as the card's memory has it (below); here all is kept\n" : "";
+  const MemoryChoice choice = choose_for_memory(train, {{*p.planner, p.shape, beside}}, device_memory(device_from_name(p.job.device)).free);
+  const std::string text = fmt::format("recompute: {}{}: {}\n", choice.recompute, train.recompute == automatic ? " (chosen)" : "", choice.why);
+  p.shape.recompute = recompute_named(choice.recompute), train.recompute = choice.recompute, train.graphs = choice.graphs;
   return text;
 }
 
 std::string plan_one(const Job& job, const PlanRequest& request, int64_t beside, const Log& log, const std::stop_token& stop) {
   const at::Device device = request.gpu ? at::Device(at::kCUDA) : device_from_name(job.device);
-  const at::ScalarType dtype =
-      request.gpu && job.train.dtype == "auto" ? at::kBFloat16 : dtype_from_name(job.train.dtype, device);
-  const Planned p = look_at(job, request, log, stop);
-  StepPlan plan = step(p, job.train.micro_batch_size, recomputes_layers(job), device.is_cpu(), dtype);
+  Planned p = look_at(job, request, log, stop);
+  const std::string recompute = settle(p, request, beside);
+  StepPlan plan = p.planner->plan(p.shape);
   if (beside > 0) plan.memory.push_back({"the other adapters", beside});
   const double tflops = request.tflops.value_or(default_tflops(device.is_cpu())),
                seconds = plan.token_flops * p.tokens / (tflops * 1e12);
-  std::string text = fmt::format("{}: {}\n{} of {} numbers are trained ({})\n", job.model.path, p.outline->describe(),
-                                 plan.trained, plan.weights, job.adapter.method);
-  text += fmt::format("{} x {} tokens in a forward pass, {} of them a step, {} on {}\n\n", job.train.micro_batch_size, p.longest,
-                      job.train.gradient_accumulation_steps, dtype_to_name(dtype), device.str());
-  text += memory_text(plan);
+  std::string text = fmt::format("{}: {}\n{} of {} numbers are trained ({}), {} of {} layers fused\n", job.model.path, p.outline->describe(),
+                                 plan.trained, plan.weights, job.adapter.method, plan.fused_layers, p.outline->layers());
+  text += fmt::format("{} x {} tokens in a forward pass, {} of them a step, {} on {}\n{}\n", job.train.micro_batch_size, p.longest,
+                      job.train.gradient_accumulation_steps, dtype_to_name(p.shape.dtype), device.str(), recompute);
+  text += kinds_text(plan);
+  if (const int64_t pool = p.job.train.graphs == automatic ? graphs_pool(plan, p.shape) : 0)
+    text += fmt::format("  CUDA graphs of small passes (train.graphs) hold {} besides\n", memory_text(pool));
   if (!request.gpu) {
     const DeviceMemory memory = device_memory(device);
     text += fmt::format("  {}: {} of {} are free here\n", plan.bytes() <= memory.free ? "fits" : "does NOT fit",
-                        size(memory.free), size(memory.total));
+                        memory_text(memory.free), memory_text(memory.total));
   }
   text += "\n";
   text += fmt::format("{:.0f} tokens{}, {:.0f} steps; {:.3g} GFLOP a token, {:.3g} TFLOP a step\n", p.tokens,
@@ -180,7 +185,7 @@ std::string plan_one(const Job& job, const PlanRequest& request, int64_t beside,
                       plan.token_flops * p.tokens / std::max(1.0, p.steps) / 1e12);
   text += fmt::format("about {} at {} TFLOP/s{}\n\n", duration(seconds), tflops,
                       request.tflops ? "" : " (measured elsewhere; --tflops says what this device sustains)");
-  return text + trade_text(p, device.is_cpu(), dtype) + "\n" + cards_text(p);
+  return text + trade_text(p) + "\n" + cards_text(p);
 }
 
 }  // namespace
@@ -194,15 +199,15 @@ int64_t longest_row(const DataOptions& options, const Dataset& data) {
   return longest;
 }
 
-StepPlan plan_of(const Job& job, const ModelFiles& files, const Transformer& outline, at::Device device, int64_t longest) {
-  const Storage storage = [&](const std::string& module) { return storage_of(files, job.quantization, module); };
-  return plan_of(job, files.config(), storage, outline, device, longest);
-}
-
-StepPlan plan_of(const Job& job, const Json& config, const Storage& storage, const Transformer& outline, at::Device device, int64_t longest) {
-  return plan_step(outline, config, storage, job.adapter, job.quantization,
-                   shape_of(job, job.train.micro_batch_size, longest, recomputes_layers(job), device.is_cpu(),
-                            dtype_from_name(job.train.dtype, device)));
+StepShape shape_of(const Job& job, int64_t longest, at::Device device) {
+  return {.rows = job.train.micro_batch_size,
+          .columns = longest,
+          .dtype = dtype_from_name(job.train.dtype, device),
+          .on_cpu = device.is_cpu(),
+          .packed = job.data.packing,
+          .fp8 = job.train.dtype == "fp8",
+          .fp8_outer_layers = job.train.fp8_outer_layers,
+          .recompute = job.train.recompute_mode()};
 }
 
 std::string plan_text(const Jobs& jobs, const PlanRequest& request, const Log& log, std::stop_token stop) {
@@ -211,8 +216,7 @@ std::string plan_text(const Jobs& jobs, const PlanRequest& request, const Log& l
   std::vector<int64_t> held;
   for (const auto& [name, job] : jobs.each) {
     const Planned p = look_at(job, {.tokens = 1}, log, stop);
-    const StepPlan plan = step(p, 1, true, true, at::kFloat);
-    held.push_back(plan.bytes("adapters") + plan.bytes("AdamW's moments"));
+    held.push_back(p.planner->adapter_bytes());
   }
   std::string text;
   int64_t all = 0;

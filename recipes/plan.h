@@ -25,8 +25,7 @@ std::string plan_text(const Jobs& jobs, const PlanRequest& request, const Log& l
 /// Tokens of the longest row that training lays out, without virtual ones.
 int64_t longest_row(const DataOptions& options, const Dataset& data);
 
-/// The plan of one step of a job on a base and device that are known: for messages, and to be compared with what a step took.
-StepPlan plan_of(const Job& job, const Json& config, const Storage& storage, const Transformer& outline, at::Device device, int64_t longest);
-StepPlan plan_of(const Job& job, const ModelFiles& files, const Transformer& outline, at::Device device, int64_t longest);
+/// A job's micro-batch whose longest row has so many tokens. train.recompute is to be chosen where it is `auto`.
+StepShape shape_of(const Job& job, int64_t longest, at::Device device);
 
 }  // namespace graft

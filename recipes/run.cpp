@@ -16,6 +16,7 @@
 #include "graft/train/evaluate.h"
 #include "graft/train/together.h"
 #include "dense_cache.h"
+#include "memory_choice.h"
 #include "model_writer.h"
 #include "out_of_memory.h"
 #include "plan.h"
@@ -154,19 +155,42 @@ void open_record(Member& member, Transformer& model, const Base& base, const Jso
                                                                trainer.last_step(), member.log, stop}, observer);
 }
 
-/// What the plan says of the largest micro-batch; 0 if it cannot tell.
-int64_t planned_bytes(const Member& member, const Base& base, const Task& task, at::Device device) try {
-  return plan_of(member.job, *base.files, *outline_model(*base.files, task), device, longest_row(member.job.data, member.data->train)).bytes();
-} catch (const std::exception&) {
-  return 0;
+/// Decides what train.recompute and train.graphs leave to the memory, for all alike. Returns what a step takes by the plan.
+int64_t settle_memory(std::vector<Member>& members, const Base& base, const Task& task, at::Device device, const Log& log) {
+  const auto outline = outline_model(*base.files, task);
+  std::vector<std::unique_ptr<StepPlanner>> planners;
+  std::vector<PlannedPass> passes;
+  int64_t held = 0, rows = 0;
+  for (const Member& member : members) {
+    const Job& job = member.job;
+    const Storage storage = [&](const std::string& module) { return storage_of(*base.files, job.quantization, module); };
+    planners.push_back(std::make_unique<StepPlanner>(*outline, base.files->config(), storage, job.adapter, job.quantization));
+    passes.push_back({*planners.back(), shape_of(job, longest_row(job.data, member.data->train), device), planners.back()->adapter_bytes()});
+    held += passes.back().beside, rows += passes.back().shape.rows;
+  }
+  for (PlannedPass& pass : passes) {
+    pass.beside = held - pass.beside;   // the others'
+    if (members.front().job.train.share_rows) pass.shape.rows = rows;
+  }
+  TrainOptions& first = members.front().job.train;
+  const MemoryChoice choice = choose_for_memory(first, passes, device_memory(device).free);
+  if (first.recompute == automatic) log.info("train.recompute: {}: {}", choice.recompute, choice.why);
+  else if (choice.graphs != first.graphs) log.info("train.graphs: off: {}", choice.why);
+  if (first.recompute == automatic && !choice.fits) log.warn("by the plan no way to recompute fits in the free memory: a smaller train.micro_batch_size or data.max_length would");
+  const bool without_graphs = choice.graphs != first.graphs;
+  for (Member& member : members) {
+    member.job.train.recompute = choice.recompute;
+    if (without_graphs) member.job.train.graphs = choice.graphs;
+  }
+  return choice.bytes;
 }
 
 /// Rephrases what LibTorch throws where the memory ends.
-void within_memory(const Member& member, const Base& base, const Task& task, at::Device device, const std::function<void()>& work) try {
+void within_memory(const Member& member, at::Device device, int64_t planned, const std::function<void()>& work) try {
   work();
 } catch (const std::exception& e) {
   if (!is_out_of_memory(e)) throw;
-  fail("{}", out_of_memory_text(e, member.job, device_memory(device).allocated_peak, planned_bytes(member, base, task, device)));
+  fail("{}", out_of_memory_text(e, member.job, device_memory(device).allocated_peak, planned));
 }
 
 void train(Transformer& model, std::vector<Member>& members, const Log& log, const std::stop_token& stop) {
@@ -192,14 +216,15 @@ void run_jobs(std::vector<RunPart> parts, bool allow_change, Observer& observer,
   if (const auto& checkpoint = members.front().checkpoint) at::set_num_threads(checkpoint->facts.value("threads", at::get_num_threads()));
   const Base base = open_base(job.model);
   const Task task = prepare(members, base, stop);
+  const int64_t planned = settle_memory(members, base, task, device, log);
   std::shared_ptr<Transformer> model;
-  within_memory(members.front(), base, task, device, [&] { model = load_base(base, {device, dtype, job.quantization, task}, log, stop); });
+  within_memory(members.front(), device, planned, [&] { model = load_base(base, {device, dtype, job.quantization, task}, log, stop); });
   for (auto& member : members) {
     const Json facts = facts_of(base, member.job, *member.data, device, dtype);
     make_trainer(member, *model, base, facts, allow_change, stop);
     open_record(member, *model, base, facts, observer, stop);
   }
-  within_memory(members.front(), base, task, device, [&] { train(*model, members, log, stop); });
+  within_memory(members.front(), device, planned, [&] { train(*model, members, log, stop); });
   for (const auto& member : members) {
     const fs::path folder = fs::path(member.job.output_dir) / "adapter";
     write_adapter(folder, *model, member.name, member.job.adapter, member.job.model.path);

@@ -46,7 +46,7 @@ ratio() { printf '%s\n' "$@" | sort -n | sed -n 2p; }
 dora() {
   local pairs=() lora dora text=""
   for _ in 1 2 3; do
-    lora=$(step_ms $shapes/llama-3.2-1b.json 4 512 bf16 cuda 20 lora) dora=$(step_ms $shapes/llama-3.2-1b.json 4 512 bf16 cuda 20 dora)
+    lora=$(step_ms $shapes/llama-3.2-1b.json 4 512 bf16 cuda 20 lora graphs) dora=$(step_ms $shapes/llama-3.2-1b.json 4 512 bf16 cuda 20 dora graphs)
     pairs+=("$(awk -v a="$dora" -v b="$lora" 'BEGIN { printf "%.3f", a / b }')") text+=" $dora/$lora"
   done
   line "DoRA over LoRA, 1B shape, 4x512, ms:$text" "$(ratio "${pairs[@]}")" "<= 1.35" "$(at_most "$(ratio "${pairs[@]}")" 1.35)"
@@ -54,7 +54,7 @@ dora() {
 together() {   # MODEL ROWS COLUMNS BOUND
   local pairs=() one four text=""
   for _ in 1 2 3; do
-    one=$(step_ms "$shapes/$1" "$2" "$3" bf16 cuda 12 lora) four=$(step_ms "$shapes/$1" "$2" "$3" bf16 cuda 12 lora together=4)
+    one=$(step_ms "$shapes/$1" "$2" "$3" bf16 cuda 12 lora graphs) four=$(step_ms "$shapes/$1" "$2" "$3" bf16 cuda 12 lora graphs together=4)
     pairs+=("$(awk -v a="$four" -v b="$one" 'BEGIN { printf "%.3f", a / (4 * b) }')") text+=" $four/4x$one"
   done
   local figure; figure=$(ratio "${pairs[@]}")

@@ -48,8 +48,12 @@ at::ScalarType dtype_from_name(std::string_view name, at::Device device) {
     require(device.is_cuda(), "dtype fp16 is for GPUs: a CPU has no fast fp16 products; use fp32 or bf16");
     return at::kHalf;
   }
+  if (name == "fp8") {
+    require(device.is_cuda() && kernels::cuda_compute_capability(device.index()) >= 89, "dtype fp8 is for GPUs from compute capability 8.9 on; use bf16");
+    return at::kBFloat16;   // of all but the products
+  }
   if (name == "bf16") return at::kBFloat16;
-  require(name == "auto", "dtype '{}': expected auto, bf16, fp16 or fp32", name);
+  require(name == "auto", "dtype '{}': expected auto, bf16, fp16, fp32 or fp8", name);
   if (device.is_cuda()) return kernels::cuda_compute_capability(device.index()) >= 80 ? at::kBFloat16 : at::kHalf;
   return cpu_has_bf16() ? at::kBFloat16 : at::kFloat;
 }
@@ -90,26 +94,33 @@ std::string describe_machine() {
   return text;
 }
 
+namespace {
+
+/// One that was never used knows of no device, until it is told.
+at::DeviceAllocator& allocator_of(at::Device device) {
+  at::globalContext().lazyInitDevice(device.type());
+  return *at::getDeviceAllocator(device.type());
+}
+
+}  // namespace
+
 DeviceMemory device_memory(at::Device device) {
   if (!device.is_cuda()) {
     const char *process = "/proc/self/status", *machine = "/proc/meminfo";
     const int64_t now = proc_bytes(process, "RssAnon:");
     return {proc_bytes(process, "VmHWM:"), now, proc_bytes(machine, "MemAvailable:"), proc_bytes(machine, "MemTotal:"), now};
   }
-  auto* allocator = at::getDeviceAllocator(device.type());
-  const auto stats = allocator->getDeviceStats(device.index());
-  const auto [free, total] = allocator->getMemoryInfo(device.index());
+  const auto stats = allocator_of(device).getDeviceStats(device.index());
+  const auto [free, total] = allocator_of(device).getMemoryInfo(device.index());
   return {stats.allocated_bytes[0].peak, stats.reserved_bytes[0].peak, static_cast<int64_t>(free), static_cast<int64_t>(total), stats.allocated_bytes[0].current};
 }
 
 void reset_peak_memory(at::Device device) {
-  if (!device.is_cuda()) return;
-  at::globalContext().lazyInitDevice(device.type());   // an allocator that was never used knows of no device
-  at::getDeviceAllocator(device.type())->resetPeakStats(device.index());
+  if (device.is_cuda()) allocator_of(device).resetPeakStats(device.index());
 }
 
 void release_memory(at::Device device) {
-  if (device.is_cuda()) at::getDeviceAllocator(device.type())->emptyCache();
+  if (device.is_cuda()) allocator_of(device).emptyCache();
 }
 
 Deterministic::Deterministic(bool wanted) : wanted_(wanted) {

@@ -131,7 +131,6 @@ class Walk {
     const StepShape& shape = s_.shape;
     const int64_t keys = shape.columns + s_.prefix, scores = shape.rows * shape.columns * keys,
                   kv = shape.rows * keys * f.kv_heads * f.head_dim;
-    const bool masked = f.encoder || s_.prefix > 0 || (f.window > 0 && shape.columns > f.window);
     if (!flows_) return;
     const bool repeats = f.kv_heads < f.heads && (shape.on_cpu || f.text_attention());
     const int64_t key_bytes = (repeats ? shape.rows * keys * width : kv) * element_;
@@ -151,7 +150,7 @@ class Walk {
     } else {
       keep_tensor("attended", "attention", width);
       keep("log-sum-exp", "attention", tokens_ * f.heads * 4);
-      if (masked) keep("mask", "attention scores", scores * element_);  // as SDPA turns it into numbers
+      if (masked(s_)) keep("mask", "attention scores", scores * element_);  // as SDPA turns it into numbers
     }
     result_.attention_backward += 4 * tokens_ * width * element_;
   }
@@ -203,6 +202,11 @@ int64_t BlockBytes::total() const {
   int64_t sum = 0;
   for (const auto& [kind, bytes] : kept) sum += bytes;
   return sum;
+}
+
+/// Packed texts are attended one by one, but by a GPU in fp32.
+bool masked(const BlockSetting& s) {
+  return s.facts.encoder || s.prefix > 0 || (s.shape.packed && !s.shape.on_cpu && s.shape.dtype == at::kFloat) || (s.facts.window > 0 && s.shape.columns > s.facts.window);
 }
 
 BlockBytes plan_block(const std::vector<SeatedSite>& sites, const BlockSetting& setting, bool& flows) {

@@ -22,7 +22,10 @@ enum class Taken { no, method, values };
 
 struct SeatedSite {
   const Site* site;
-  Taken taken;
+  Taken taken = Taken::no;
+  int64_t rank = 0;     // of an update that can be folded into the weight: ...
+  bool drops = false;   // ... whether it sees its input dropped ...
+  bool gains = false;   // ... and its sum's rows have trained lengths
 };
 
 struct BlockBytes {
@@ -40,6 +43,9 @@ struct BlockSetting {
   const StepShape& shape;  // virtual tokens added
   int64_t prefix;          // keys in front of each attention's own
 };
+
+/// Whether attention is told by a mask who sees whom.
+bool masked(const BlockSetting& setting);
 
 /// `flows`: whether a gradient is wanted of what comes in; afterwards of what comes out.
 BlockBytes plan_block(const std::vector<SeatedSite>& sites, const BlockSetting& setting, bool& flows);

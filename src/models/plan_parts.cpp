@@ -1,12 +1,9 @@
 #include "plan_parts.h"
 
 #include <algorithm>
-#include <set>
 
 #include "graft/nn/layers.h"
 #include "graft/nn/norm.h"
-#include "graft/peft/graft_adapter.h"
-#include "graft/peft/method.h"
 #include "graft/peft/target_patterns.h"
 #include "graft/quant/format.h"
 #include "graft/quant/quantized_tensor.h"
@@ -23,15 +20,6 @@ std::pair<int64_t, int64_t> quantized_bytes(const Scheme& scheme, int64_t out, i
 }
 
 }  // namespace
-
-void add(Parts& parts, const std::string& kind, int64_t bytes) {
-  if (bytes == 0) return;
-  const auto same = std::ranges::find(parts, kind, &PlannedBytes::kind);
-  if (same == parts.end())
-    parts.push_back({kind, bytes});
-  else
-    same->bytes += bytes;
-}
 
 ModelFacts facts_of(const Transformer& outline, const Json& config) {
   ModelFacts facts;
@@ -81,49 +69,19 @@ int64_t numbers_of(const Site& site) {
   return site.weight() ? count + site.weight()->in_features() * site.weight()->out_features() : count;
 }
 
-Adapters adapters_of(const Transformer& outline, const AdapterOptions& options) {
-  Adapters all;
-  for (const Site* site : saved_sites(outline, options)) all.seats[site] = Taken::values;
-  const bool by_values = options.method == "full" || options.method == "head";
-  const auto sites = target_sites(outline, options);
-  const auto method = make_method(options);
-  const GraftSetting setting{.fresh = false};
-  if (!by_values) method->prepare(outline, sites, setting);
-  std::set<const void*> seen;  // a trunk that all share
-  std::vector<std::shared_ptr<Adapter>> holding;
-  for (const Site* site : sites) {
-    all.seats[site] = by_values ? Taken::values : Taken::method;
-    if (by_values) continue;
-    const auto adapter = method->make(*site, setting);
-    for (const Tensor& parameter : adapter->parameters()) {
-      if (!seen.insert(parameter.unsafeGetTensorImpl()).second) continue;
-      all.held += parameter.numel();
-      if (parameter.requires_grad()) all.trained += parameter.numel();
-    }
-    (site->kind() == SiteKind::embedding ? all.prompt : all.prefix) =
-        std::max(site->kind() == SiteKind::embedding ? all.prompt : all.prefix, adapter->virtual_tokens());
-    holding.push_back(adapter);  // else a freed one's address would count as seen
-  }
-  for (const auto& [site, taken] : all.seats) {
-    if (taken != Taken::values) continue;
-    all.held += numbers_of(*site), all.trained += numbers_of(*site);
-    const bool tied = site->role() == Role::words && outline.tied_head();
-    if (tied || site->role() == Role::head) all.head_gradient = numbers_of(*site) * 4, all.tied = tied;
-  }
-  return all;
-}
-
 Blocks blocks_of(const Transformer& outline, const Adapters& adapters) {
   Blocks blocks;
   for (const Site* site : outline.sites()) {
     const auto seat = adapters.seats.find(site);
-    const SeatedSite seated{site, seat == adapters.seats.end() ? Taken::no : seat->second};
+    const SeatedSite seated = seat == adapters.seats.end() ? SeatedSite{site} : seat->second;
     const int layer = layer_of(site->path());
-    if (layer < 0)
+    if (layer < 0) {
       (blocks.layers.empty() ? blocks.outer_front : blocks.outer_back).push_back(seated);
-    else
-      blocks.layers.resize(std::max(blocks.layers.size(), static_cast<size_t>(layer) + 1)),
-          blocks.layers[static_cast<size_t>(layer)].push_back(seated);
+      continue;
+    }
+    const auto i = static_cast<size_t>(layer);
+    blocks.layers.resize(std::max(blocks.layers.size(), i + 1));
+    blocks.layers[i].sites.push_back(seated), blocks.layers[i].fused = adapters.fused[i], blocks.layers[i].fusable = adapters.fusable[i];
   }
   return blocks;
 }
@@ -132,7 +90,7 @@ double flops_of(const Transformer& outline, const Blocks& blocks, const Adapters
                 const StepShape& shape) {
   double flops = 6.0 * static_cast<double>(adapters.trained);
   bool flows = false;
-  const auto count = [&](const SeatedSite& seated) {
+  const auto count = [&](const SeatedSite& seated, bool again) {
     flows = flows || seated.taken != Taken::no;
     const Site& site = *seated.site;
     if (seated.taken == Taken::values && site.kind() != SiteKind::linear)
@@ -140,16 +98,22 @@ double flops_of(const Transformer& outline, const Blocks& blocks, const Adapters
     if (site.kind() != SiteKind::linear) return;
     const double n = static_cast<double>(site.weight()->in_features()) * static_cast<double>(site.weight()->out_features());
     if (seated.taken == Taken::values) flops -= 4 * n;  // its forward and input gradient are counted next
-    flops += (flows ? 4 : 2) * n;
-    if (shape.recompute && site.role() != Role::head) flops += 2 * n;
+    flops += (flows ? 4 : 2) * n + (again ? 2 * n : 0);
   };
-  for (const auto& site : blocks.outer_front) count(site);
-  for (const auto& layer : blocks.layers)
-    for (const auto& site : layer) count(site);
-  for (const auto& site : blocks.outer_back) count(site);
-  const double once =
-      (facts.encoder ? 4.0 : 2.0) * static_cast<double>(shape.columns * facts.heads * facts.head_dim * outline.layers());
-  return flops + once * (3.5 + (shape.recompute ? 1 : 0));
+  const double attention =
+      (facts.encoder ? 4.0 : 2.0) * static_cast<double>(shape.columns * facts.heads * facts.head_dim);
+  for (const auto& site : blocks.outer_front) count(site, false);
+  for (const auto& layer : blocks.layers) {
+    const bool fused = shape.fused && layer.fused, some = fused && shape.recompute == Recompute::gate_up,
+               all = shape.recompute != Recompute::none && !some;
+    for (const auto& seated : layer.sites) {
+      const Role role = seated.site->role();
+      count(seated, all || (some && (role == Role::gate || role == Role::up || role == Role::gate_up)));
+    }
+    flops += attention * (3.5 + (all ? 1 : 0));
+  }
+  for (const auto& site : blocks.outer_back) count(site, false);
+  return flops;
 }
 
 }  // namespace graft

@@ -51,7 +51,30 @@ Batch to_batch(const HostBatch& host, at::Device device) {
   batch.segments = tensor(host.segments);
   if (!host.types.empty()) batch.types = tensor(host.types);
   batch.packed = host.packed;
+  if (host.packed) {
+    const TextPlaces places = text_places(host);
+    batch.texts = {staged(at::tensor(places.starts, at::kInt), device).to(device, /*non_blocking=*/true), places.longest};
+  }
   return batch;
+}
+
+int64_t in_few_sizes(int64_t size) {
+  int64_t step = 8;
+  while (step * 16 < size) step *= 2;
+  return (size + step - 1) / step * step;
+}
+
+TextPlaces text_places(const HostBatch& host) {
+  TextPlaces places;
+  const int64_t tokens = host.rows * host.columns;
+  const int64_t* segments = host.segments.data();
+  for (int64_t t = 0; t < tokens; ++t)
+    if (t % host.columns == 0 || segments[t] != segments[t - 1]) places.starts.push_back(static_cast<int32_t>(t));
+  places.starts.push_back(static_cast<int32_t>(tokens));
+  for (size_t i = 1; i < places.starts.size(); ++i) places.longest = std::max<int64_t>(places.longest, places.starts[i] - places.starts[i - 1]);
+  places.longest = std::min(in_few_sizes(places.longest), host.columns);
+  places.starts.resize(static_cast<size_t>(in_few_sizes(std::ssize(places.starts) - 1) + 1), static_cast<int32_t>(tokens));
+  return places;
 }
 
 HostBatch with_virtual_tokens(const HostBatch& host, const VirtualTokens& tokens) {
@@ -108,7 +131,7 @@ Batch mixed(std::vector<Batch> parts) {
   Batch whole;
   whole.ids = at::cat(ids), whole.positions = at::cat(positions), whole.segments = at::cat(segments);
   if (typed) whole.types = at::cat(types);
-  whole.packed = std::ranges::any_of(parts, &Batch::packed);
+  whole.packed = std::ranges::any_of(parts, &Batch::packed);   // its texts are told by segments alone
   whole.training = parts.front().training;
   whole.parts = std::make_shared<const std::vector<Batch>>(std::move(parts));
   return whole;
@@ -126,7 +149,7 @@ Batch tokens_of(const Batch& batch, const Tensor& indices) {
   const auto pick = [&](const Tensor& x) { return x.defined() ? x.flatten().index_select(0, indices).unsqueeze(1) : Tensor(); };
   Batch chosen = batch;
   chosen.ids = pick(batch.ids), chosen.positions = pick(batch.positions), chosen.segments = pick(batch.segments), chosen.types = pick(batch.types);
-  chosen.mask = {}, chosen.rotation = {};
+  chosen.mask = {}, chosen.rotation = {}, chosen.texts = {};
   return chosen;
 }
 

@@ -110,7 +110,10 @@ Batch Decoder::seen_by(const Kind& kind, const Batch& batch, const Keys& keys) c
   }
   const bool own_keys = keys.segments.is_same(batch.segments),
              in_reach = kind.view.window == 0 || batch.ids.size(1) <= kind.view.window;
-  if (!own_keys || !in_reach || batch.packed)
+  const bool by_text = batch.texts.starts.defined() && shape_.dropout.attention == 0 && attends_by_text(device(), dtype(), shape_.head_dim, shape_.scores);
+  if (own_keys && in_reach && by_text)
+    seen.mask = {false, {}, batch.texts};
+  else if (!own_keys || !in_reach || batch.packed)
     seen.mask = {false, visible(batch.segments, batch.positions, keys.segments, keys.positions, kind.view.window)};
   return seen;
 }
@@ -121,12 +124,10 @@ const FusedBlock* Decoder::fused_block(size_t layer, const Batch& own) const {
   return !rope || rope->rotated_share == 1 ? fused_[layer].get() : nullptr;
 }
 
-int64_t Decoder::fused_layers(const std::string& adapter) const {
+bool Decoder::fuses(int64_t layer, const std::string& adapter) const {
   Batch step;
   step.adapter = adapter, step.training = true;
-  int64_t count = 0;
-  for (size_t i = 0; i < layers_.size(); ++i) count += fused_block(i, step) != nullptr;
-  return count;
+  return fused_block(static_cast<size_t>(layer), step) != nullptr;
 }
 
 Tensor Decoder::through(size_t index, const Tensor& x, const Batch& own, Cache* cache) const {
@@ -142,6 +143,15 @@ void Decoder::set_fused(bool on) {
   fused_.clear();
   if (on)
     for (const auto& layer : layers_) fused_.push_back(fused(*layer, between_));
+}
+
+int64_t Decoder::set_fp8(bool on, bool outer_layers) {
+  int64_t count = 0;
+  for (size_t i = 0; i < fused_.size(); ++i) {
+    const bool outer = i == 0 || i + 1 == fused_.size();
+    if (fused_[i]) count += fused_[i]->set_fp8(on && (outer_layers || !outer));
+  }
+  return count;
 }
 
 Tensor Decoder::hidden(const Batch& batch, Cache* cache) {

@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include "graft/ops/launch.h"
+
 namespace graft {
 namespace {
 
@@ -155,9 +157,11 @@ bool DecoderAttention::add_to(BlockParts& parts) const {
   for (const auto& linear : qkv_) parts.qkv.push_back(linear.get());
   parts.attention_output = {output_.get()};
   parts.heads = heads_, parts.kv_heads = kv_heads_, parts.head_dim = head_dim_, parts.scores = scores_;
-  if (qk_norm_ == QkNorm::head) parts.head_norms = {q_norm_->gain(), k_norm_->gain(), q_norm_->eps()};
-  const bool norms_fit = qk_norm_ == QkNorm::none || (qk_norm_ == QkNorm::head && !qkv_.front()->bias().defined() &&
-                                                      has_head_norm(parts.head_norms, head_dim_, qkv_.front()->weight()->dtype()));
+  if (qk_norm_ == QkNorm::head) {
+    const at::ScalarType wide = wide_type(qkv_.front()->weight()->dtype());
+    parts.head_norms = {q_norm_->gain().to(wide), k_norm_->gain().to(wide), q_norm_->eps()};
+  }
+  const bool norms_fit = qk_norm_ == QkNorm::none || (qk_norm_ == QkNorm::head && !qkv_.front()->bias().defined() && has_head_norm(head_dim_));
   return norms_fit && dropout_.share == 0;
 }
 
@@ -169,10 +173,12 @@ bool DecoderMlp::add_to(BlockParts& parts) const {
 
 std::optional<BlockParts> DecoderLayer::fused_parts() const {
   BlockParts parts;
-  parts.before_attention = dynamic_cast<RmsNorm*>(before_attention_.get()), parts.before_mlp = dynamic_cast<RmsNorm*>(before_mlp_.get());
+  const auto rms = [](const std::shared_ptr<Norm>& norm) { return dynamic_cast<RmsNorm*>(norm.get()); };
+  parts.before_attention = rms(before_attention_), parts.after_attention = rms(after_attention_), parts.before_mlp = rms(before_mlp_), parts.after_mlp = rms(after_mlp_);
   parts.sites = sites();
-  const bool plain = parts.before_attention && parts.before_mlp && !after_attention_ && !after_mlp_ && attention_dropout_.share == 0 && mlp_dropout_.share == 0;
-  return attention_->add_to(parts) && mlp_->add_to(parts) && plain ? std::optional(parts) : std::nullopt;
+  const bool norms_fit = parts.before_attention && parts.before_mlp && !after_attention_ == !parts.after_attention && !after_mlp_ == !parts.after_mlp;
+  const bool drops = attention_dropout_.share > 0 || mlp_dropout_.share > 0;
+  return attention_->add_to(parts) && mlp_->add_to(parts) && norms_fit && !drops ? std::optional(parts) : std::nullopt;
 }
 
 }  // namespace graft

@@ -2,22 +2,11 @@
 #include <ATen/ATen.h>
 
 #include "folded_dropout.h"
+#include "gradient_of.h"
 #include "graft/ops/launch.h"
 
 namespace graft {
 namespace {
-
-/// With fp32 sums where the inputs are narrower.
-Tensor wide_product(const Tensor& a, const Tensor& b) {
-  if (a.scalar_type() == at::kFloat || a.scalar_type() == at::kDouble) return at::mm(a, b);
-  return a.is_cuda() ? at::mm(a, b, at::kFloat) : at::mm(a.to(at::kFloat), b.to(at::kFloat));
-}
-
-Tensor gradient_of(const Tensor& parameter) {
-  Tensor& grad = const_cast<Tensor&>(parameter).mutable_grad();
-  if (!grad.defined()) grad = at::zeros_like(parameter);
-  return grad;
-}
 
 /// Each update's share of both sums, [pad, in] and [out, pad] with what parts they have in front, onto its parameters' gradients.
 void add_gradients(Folded& folded, const Tensor& a_sum, const Tensor& b_sum) {
@@ -41,16 +30,21 @@ void add_gradients(Folded& folded, const Tensor& a_sum, const Tensor& b_sum) {
 bool sums_by_kernel(const Tensor& g, const Tensor& x, int64_t pad) {
   const bool narrow = g.scalar_type() == at::kBFloat16 || g.scalar_type() == at::kHalf;
   const auto fits = [](const Tensor& m) { return m.size(1) % 8 == 0 && m.stride(0) % 8 == 0; };
-  return g.is_cuda() && narrow && pad == kernels::narrow_width && fits(g) && fits(x) && kernels::cuda_compute_capability(g.device().index()) >= 80;
+  return g.is_cuda() && narrow && 2 * pad / kernels::narrow_width <= kernels::token_sum_limit && fits(g) && fits(x) && kernels::cuda_compute_capability(g.device().index()) >= 80;
 }
 
 /// narrow_g^T x and (narrow_x^T g)^T in one launch: [parts, pad, in] and [parts, out, pad].
 std::pair<Tensor, Tensor> sums_over_tokens(const Tensor& g, const Tensor& narrow_g, const Tensor& x, const Tensor& narrow_x) {
   const int64_t in = x.size(1), out = g.size(1), columns = in + out;
-  const int parts = kernels::token_sum_parts(g.size(0), columns);
-  const Tensor sums = at::empty({parts, kernels::narrow_width, columns}, g.options().dtype(at::kFloat));
-  const kernels::TokenSum both[] = {{matrix_of(narrow_g), matrix_of(x), in, 0}, {matrix_of(narrow_x), matrix_of(g), out, in}};
-  kernels::token_sums_cuda(both, 2, sums.mutable_data_ptr<float>(), real_type(g), g.size(0), parts, columns, current_stream(g));
+  const int64_t width = kernels::narrow_width, pad = narrow_g.size(1);
+  std::vector<kernels::TokenSum> all;
+  for (int64_t row = 0; row < pad; row += width) {
+    all.push_back({matrix_of(narrow_g.narrow(1, row, width)), matrix_of(x), in, row, 0});
+    all.push_back({matrix_of(narrow_x.narrow(1, row, width)), matrix_of(g), out, row, in});
+  }
+  const int parts = kernels::token_sum_parts(g.size(0), columns * pad / width);
+  const Tensor sums = at::empty({parts, pad, columns}, g.options().dtype(at::kFloat));
+  kernels::token_sums_cuda(all.data(), static_cast<int>(all.size()), {sums.mutable_data_ptr<float>(), parts, pad, columns}, real_type(g), g.size(0), current_stream(g));
   return {sums.narrow(2, 0, in), sums.narrow(2, in, out).transpose(1, 2)};
 }
 
@@ -63,10 +57,13 @@ void FoldedLinears::input_gradient(const Tensor& g, Folded& folded, const Tensor
   if (folded.pad > 0) {
     Tensor narrow_g = beside(g, folded.pad);
     at::mm_out(narrow_g, g, folded.matrix.narrow(0, 0, out_).narrow(1, in_, folded.pad));
+    mask_updates(narrow_g, folded);
   }
-  if (dx.defined() && !folded.drops) at::mm_out(to, g.as_strided({g.size(0), out_ + folded.pad}, g.strides(), g.storage_offset()), weights);
+  const bool apart = fp8_ || folded.drops;   // the frozen product from the updates'
+  if (dx.defined() && !apart) at::mm_out(to, g.as_strided({g.size(0), out_ + folded.pad}, g.strides(), g.storage_offset()), weights);
+  if (dx.defined() && apart) fp8_ ? fp8_product_into(to_fp8(g), (*fp8_)[1], dx) : void(at::mm_out(to, g, weights.narrow(0, 0, out_)));
+  if (dx.defined() && apart && !folded.drops && folded.pad > 0) to.addmm_(beside(g, folded.pad), weights.narrow(0, out_, folded.pad));
   if (dx.defined() && folded.drops) {
-    at::mm_out(to, g, weights.narrow(0, 0, out_));
     for (size_t i = 0; i < folded.at.size(); ++i) {
       const kernels::Update& place = folded.at[i];
       to.add_(dropped(at::mm(beside(g, folded.pad).narrow(1, place.row, place.rank), weights.narrow(0, out_ + place.row, place.rank)), folded, i));

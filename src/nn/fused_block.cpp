@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/engine.h>
 
 #include <algorithm>
 
@@ -15,6 +16,13 @@ namespace {
 Tensor matrix(const Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
 Tensor rstd_like(const Tensor& x) { return at::empty({x.size(0)}, x.options().dtype(wide_type(x))); }
+
+Tensor normed(const Tensor& x, const RmsNorm& norm, Tensor& rstd) {
+  const Tensor y = at::empty_like(x);
+  rstd = rstd_like(x);
+  rms_norm_into(x, {}, norm.gain(), norm.eps(), {}, {}, y, rstd);
+  return y;
+}
 
 /// The narrow products of an input that is to be forgotten.
 Tensor kept_narrow(const FoldedLinears& linears, const Tensor& input, const Folded& folded) {
@@ -31,16 +39,25 @@ FusedBlock::FusedBlock(const BlockParts& parts, std::shared_ptr<BetweenBlocks> b
   for (FoldedLinears* linears : {&qkv_, &attention_output_, &gate_up_, &mlp_output_}) linears->settle();
 }
 
-bool FusedBlock::takes(const Batch& batch) const {
-  const auto empty = [&](const Site* site) { return site->kind() == SiteKind::linear || !site->adapter(batch.adapter); };
-  const auto folds = [&](const FoldedLinears& linears) { return linears.takes(batch); };
-  return !batch.parts && std::ranges::all_of(parts_.sites, empty) && folds(qkv_) && folds(attention_output_) && folds(gate_up_) && folds(mlp_output_);
+bool FusedBlock::set_fp8(bool on) {
+  bool all = true;
+  for (FoldedLinears* linears : {&qkv_, &attention_output_, &gate_up_, &mlp_output_}) all = linears->set_fp8(on) && all;
+  return all;
 }
 
-std::vector<Tensor> FusedBlock::parameters(const std::string& adapter) const {
+bool FusedBlock::takes(const Batch& batch) const {
+  const auto empty = [&](const Site* site) {
+    if (site->kind() == SiteKind::linear) return true;
+    return batch.parts ? std::ranges::none_of(*batch.parts, [&](const Batch& part) { return site->adapter(part.adapter) != nullptr; }) : !site->adapter(batch.adapter);
+  };
+  const auto folds = [&](const FoldedLinears& linears) { return linears.takes(batch); };
+  return std::ranges::all_of(parts_.sites, empty) && folds(qkv_) && folds(attention_output_) && folds(gate_up_) && folds(mlp_output_);
+}
+
+std::vector<Tensor> FusedBlock::parameters(const Batch& batch) const {
   std::vector<Tensor> all;
   for (const FoldedLinears* linears : {&qkv_, &attention_output_, &gate_up_, &mlp_output_})
-    for (const Tensor& parameter : linears->parameters(adapter)) all.push_back(parameter);
+    for (const Tensor& parameter : linears->parameters(batch)) all.push_back(parameter);
   return all;
 }
 
@@ -51,7 +68,7 @@ FusedBlock::Tape FusedBlock::run(const Tensor& x, const Batch& batch) const {
   return t;
 }
 
-/// Rotates q and k, in their place where they have no norms.
+/// Rotates q and k, in their place where nobody asks for them as they were: neither norms nor gains.
 void FusedBlock::turn(Tape& t) const {
   const int64_t width = parts_.heads * parts_.head_dim, kv_width = parts_.kv_heads * parts_.head_dim;
   if (parts_.head_norms.q.defined()) {
@@ -59,6 +76,11 @@ void FusedBlock::turn(Tape& t) const {
     return norm_rotate_into(t.qkv, width, kv_width, parts_.head_norms, t.batch.rotation, t.turned);
   }
   const auto parts = t.qkv.split_with_sizes({width, kv_width, kv_width}, 1);
+  if (t.qkv_folded.gain.defined()) {
+    if (qkv_.bias().defined()) t.qkv.add_(qkv_.bias());
+    t.turned = at::empty({t.qkv.size(0), width + kv_width}, t.qkv.options());
+    return rotate_into(parts[0], parts[1], parts[2].narrow(1, 0, 0), parts_.head_dim, {}, t.batch.rotation, /*inverse=*/false, t.turned);
+  }
   rotate_into(parts[0], parts[1], parts[2], parts_.head_dim, qkv_.bias(), t.batch.rotation, /*inverse=*/false, t.qkv);
 }
 
@@ -79,7 +101,7 @@ Tensor FusedBlock::attend(const Tensor& x, Tape& t) const {
   rms_norm_into(x, {}, parts_.before_attention->gain(), parts_.before_attention->eps(), {}, {}, input, t.first_rstd);
   t.qkv_narrow = kept_narrow(qkv_, input, t.qkv_folded);
   t.qkv = at::empty({tokens, qkv_.out()}, x.options());
-  qkv_.product(input, t.qkv_folded, t.qkv, /*add=*/false);
+  qkv_.product(input, t.qkv_folded, t.qkv);
 
   turn(t);
   const auto [q, k, v] = heads_of(t);
@@ -89,8 +111,11 @@ Tensor FusedBlock::attend(const Tensor& x, Tape& t) const {
   t.attention->replace_out(t.attended.unflatten(0, {t.batch.ids.size(0), -1}).unflatten(2, {-1, dim}));
   if (t.output_folded.pad > 0) attention_output_.narrow(t.attended, t.output_folded);
   Tensor out = at::empty({tokens, attention_output_.out()}, x.options());
-  attention_output_.product(t.attended, t.output_folded, out, /*add=*/false);
-  return attention_output_.bias().defined() ? out.add_(attention_output_.bias()) : out;
+  attention_output_.product(t.attended, t.output_folded, out);
+  if (attention_output_.bias().defined()) out.add_(attention_output_.bias());
+  const RmsNorm* norm = parts_.after_attention;
+  if (t.output_folded.gain.defined() || norm) t.attention_output.y = out;
+  return norm ? normed(out, *norm, t.attention_output.rstd) : out;
 }
 
 void FusedBlock::feed(const Tensor& x, const Tensor& attended, Tape& t) const {
@@ -104,14 +129,28 @@ void FusedBlock::feed(const Tensor& x, const Tensor& attended, Tape& t) const {
   const Tensor product = mlp_output_.input(tokens, t.down_folded, x);
   gated_into(t.gate_up, parts_.activation, product);
   t.down_narrow = kept_narrow(mlp_output_, product, t.down_folded);
-  mlp_output_.product(product, t.down_folded, t.out, /*add=*/true);   // onto the residual, which stands there already
-  if (mlp_output_.bias().defined()) t.out.add_(mlp_output_.bias());
+  feed_down(product, t);
 }
 
-/// With room beside it: its gradient will take its place.
+/// Onto the residual, which stands in t.out already.
+void FusedBlock::feed_down(const Tensor& product, Tape& t) const {
+  const RmsNorm* norm = parts_.after_mlp;
+  if (norm) {
+    t.down.y = at::empty_like(t.out);
+    mlp_output_.product(product, t.down_folded, t.down.y);
+  } else {
+    t.down.y = mlp_output_.add_product(product, t.down_folded, t.out);
+  }
+  const Tensor& bias = mlp_output_.bias();
+  if (bias.defined() && !norm) t.out.add_(bias);
+  if (bias.defined() && t.down.y.defined()) t.down.y.add_(bias);
+  if (norm) t.out.add_(normed(t.down.y, *norm, t.down.rstd));
+}
+
+/// With room beside it: its gradient will take its place, where no gains ask for it.
 void FusedBlock::make_gate_up(const Tensor& input, Tape& t) const {
   t.gate_up = gate_up_.gradient(input.size(0), t.gate_up_folded, input);
-  gate_up_.product(input, t.gate_up_folded, t.gate_up, /*add=*/false);
+  gate_up_.product(input, t.gate_up_folded, t.gate_up);
   if (gate_up_.bias().defined()) t.gate_up.add_(gate_up_.bias());
 }
 
@@ -149,6 +188,7 @@ class BlockNode : public torch::autograd::Function<BlockNode> {
       tape.out.reset();
     }
     const Tensor grad = grads[0].stride(-1) == 1 ? grads[0] : grads[0].contiguous();
+    torch::autograd::Engine::get_default_engine().queue_callback([between = block->between_] { between->side.join(); });
     const Tensor dx = block->back(tape, matrix(grad), context->needs_input_grad(0));
     torch::autograd::variable_list all(4 + static_cast<size_t>(context->saved_data["parameters"].toInt()));
     if (dx.defined()) all[0] = dx.unflatten(0, grads[0].sizes().slice(0, grads[0].dim() - 1));
@@ -157,7 +197,7 @@ class BlockNode : public torch::autograd::Function<BlockNode> {
 };
 
 Tensor FusedBlock::forward(const Tensor& x, const Batch& batch, Recompute recompute) const {
-  const std::vector<Tensor> trained = parameters(batch.adapter);
+  const std::vector<Tensor> trained = parameters(batch);
   return BlockNode::apply(x, at::TensorList(trained), this, &batch, recompute);
 }
 

@@ -20,6 +20,9 @@ Tensor tokens_by_heads(const Tensor& x) {
   return in_rows ? x.as_strided({tokens, columns}, {x.stride(1), 1}) : x.reshape({tokens, columns});
 }
 
+/// Whether a layer's output goes to the residuals as it is.
+bool goes_straight(const Folded& folded, const RmsNorm* norm) { return !folded.gain.defined() && !norm; }
+
 }  // namespace
 
 void FusedBlock::make_gate_up_again(Tape& t) const {
@@ -28,6 +31,10 @@ void FusedBlock::make_gate_up_again(Tape& t) const {
   if (t.gate_up_folded.pad > 0) copy_rows(t.gate_up_narrow, beside(input, t.gate_up_folded.pad));
   gate_up_.refill(t.gate_up_folded);
   make_gate_up(input, t);
+}
+
+void FusedBlock::add_factor_gradients(const FoldedLinears& linears, const Tensor& g, const Tensor& x, const Tensor& narrow_x, Folded& folded) const {
+  if (folded.pad > 0) between_->side.begin({g, x, narrow_x}, [&] { linears.factor_gradients(g, x, narrow_x, folded); });
 }
 
 /// The gradient that came from the block above has room already.
@@ -41,30 +48,45 @@ Tensor FusedBlock::with_room(const Tensor& grad, const Folded& folded) const {
   return room;
 }
 
+/// The gradient of a product that gains or a norm change on its way to the residuals, with room beside it.
+Tensor FusedBlock::before_output(const FoldedLinears& linears, const OutputTape& output, const RmsNorm* norm, const Tensor& grad, const Folded& folded) const {
+  const Tensor product = linears.gradient(grad.size(0), folded, grad);
+  if (norm) rms_norm_backward_into(grad, output.y, norm->gain(), output.rstd, {}, product, {});
+  if (folded.gain.defined()) linears.before_gains(norm ? product : grad, output.y, folded, product);
+  return product;
+}
+
 /// Through the feed-forward: the gradient of the residuals in the middle, with room beside it for the attention's output layer.
-Tensor FusedBlock::back_to_middle(Tape& t, const Tensor& given) const {
+Tensor FusedBlock::back_to_middle(Tape& t, const Tensor& grad) const {
   const int64_t tokens = t.x.size(0);
-  const Tensor grad = with_room(given, t.down_folded);
+  const bool straight = goes_straight(t.down_folded, parts_.after_mlp);
+  Tensor d_down = straight ? with_room(grad, t.down_folded) : before_output(mlp_output_, t.down, parts_.after_mlp, grad, t.down_folded);
+  between_->gradient.reset();
+  t.down = {};
   if (!t.gate_up.defined()) make_gate_up_again(t);
   Tensor d_product = at::empty({tokens, mlp_output_.in()}, t.x.options());
-  mlp_output_.input_gradient(grad, t.down_folded, d_product);
-  const Tensor d_gate_up = t.gate_up, product = t.down_folded.pad > 0 ? d_product : Tensor();   // each takes the place of what it is made from
+  mlp_output_.input_gradient(d_down, t.down_folded, d_product);
+  const bool gains = t.gate_up_folded.gain.defined();
+  // Each takes the place of what it is made from.
+  const Tensor d_gate_up = gains ? gate_up_.gradient(tokens, t.gate_up_folded, t.x) : t.gate_up, product = t.down_folded.pad > 0 ? d_product : Tensor();
   gated_backward_into(d_product, t.gate_up, parts_.activation, d_gate_up, product);
+  if (gains) gate_up_.before_gains(d_gate_up, t.gate_up, t.gate_up_folded, d_gate_up);
   t.gate_up.reset();
-  mlp_output_.factor_gradients(grad, product, t.down_narrow, t.down_folded);
-  d_product.reset();
+  add_factor_gradients(mlp_output_, d_down, product, t.down_narrow, t.down_folded);
+  d_product.reset(), d_down.reset();
 
   const Tensor d_input = at::empty({tokens, gate_up_.in()}, t.x.options()), input = input_again(gate_up_, tokens, t.gate_up_folded, t.x);
   gate_up_.input_gradient(d_gate_up, t.gate_up_folded, d_input);
   const Tensor d_middle = attention_output_.gradient(tokens, t.output_folded, t.x);
   rms_norm_backward_into(d_input, t.middle, parts_.before_mlp->gain(), t.second_rstd, grad, d_middle, input);
-  gate_up_.factor_gradients(d_gate_up, input, t.gate_up_narrow, t.gate_up_folded);
+  add_factor_gradients(gate_up_, d_gate_up, input, t.gate_up_narrow, t.gate_up_folded);
   return d_middle;
 }
 
 void FusedBlock::turn_back(Tape& t, const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& d_qkv) const {
-  if (t.turned.defined()) norm_rotate_backward_into(dq, dk, dv, t.qkv, parts_.head_norms, t.batch.rotation, d_qkv);
+  if (parts_.head_norms.q.defined()) norm_rotate_backward_into(dq, dk, dv, t.qkv, parts_.head_norms, t.batch.rotation, d_qkv);
   else rotate_into(dq, dk, dv, parts_.head_dim, {}, t.batch.rotation, /*inverse=*/true, d_qkv);
+  if (t.qkv_folded.gain.defined()) qkv_.before_gains(d_qkv, t.qkv, t.qkv_folded, d_qkv);
   t.qkv.reset(), t.turned.reset();
 }
 
@@ -73,8 +95,10 @@ Tensor FusedBlock::back(Tape& t, const Tensor& grad, bool wants_x) const {
   if (!wants_x && t.qkv_folded.pad == 0 && t.output_folded.pad == 0) return {};
   const int64_t tokens = t.x.size(0), width = parts_.heads * parts_.head_dim;
   const Tensor d_attended = at::empty({tokens, width}, t.x.options());
-  attention_output_.input_gradient(d_middle, t.output_folded, d_attended);
-  attention_output_.factor_gradients(d_middle, t.attended, beside(t.attended, t.output_folded.pad), t.output_folded);
+  const bool straight = goes_straight(t.output_folded, parts_.after_attention);
+  const Tensor d_output = straight ? d_middle : before_output(attention_output_, t.attention_output, parts_.after_attention, d_middle, t.output_folded);
+  attention_output_.input_gradient(d_output, t.output_folded, d_attended);
+  add_factor_gradients(attention_output_, d_output, t.attended, beside(t.attended, t.output_folded.pad), t.output_folded);
   if (!wants_x && t.qkv_folded.pad == 0) return {};
 
   const auto [q, k, v] = heads_of(t);
@@ -94,7 +118,7 @@ Tensor FusedBlock::back(Tape& t, const Tensor& grad, bool wants_x) const {
     qkv_.input_gradient(d_qkv, t.qkv_folded, {});
     rms_norm_into(t.x, {}, parts_.before_attention->gain(), parts_.before_attention->eps(), {}, {}, input, t.first_rstd);
   }
-  qkv_.factor_gradients(d_qkv, input, t.qkv_narrow, t.qkv_folded);
+  add_factor_gradients(qkv_, d_qkv, input, t.qkv_narrow, t.qkv_folded);
   return dx;
 }
 

@@ -56,6 +56,26 @@ class FlashPass : public AttentionPass {
   Kept kept_;
 };
 
+/// Texts side by side.
+class TextsPass : public AttentionPass {
+ public:
+  TextsPass(const Tensor& q, const Tensor& k, const Tensor& v, const Texts& texts, const ScoreRule& rule) : texts_(texts), scale_(rule.scale) {
+    const auto [out, lse, seed, offset, debug] = at::_flash_attention_forward(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), texts.starts, texts.starts, texts.longest,
+                                                                              texts.longest, 0.0, /*is_causal=*/true, /*return_debug_mask=*/false, scale_);
+    out_ = out.view(q.sizes()), lse_ = lse, seed_ = seed, offset_ = offset;
+  }
+  std::array<Tensor, 3> backward(const Tensor& grad, const Tensor& q, const Tensor& k, const Tensor& v) const override {
+    const auto [dq, dk, dv] = at::_flash_attention_backward(grad.flatten(0, 1), q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), out_.flatten(0, 1), lse_, texts_.starts,
+                                                            texts_.starts, texts_.longest, texts_.longest, 0.0, /*is_causal=*/true, seed_, offset_, scale_);
+    return {dq.view(q.sizes()), dk.view(k.sizes()), dv.view(v.sizes())};
+  }
+
+ private:
+  Texts texts_;
+  std::optional<double> scale_;
+  Tensor lse_, seed_, offset_;
+};
+
 /// Any other kind, on a tape of its own.
 class TapePass : public AttentionPass {
  public:
@@ -78,6 +98,7 @@ class TapePass : public AttentionPass {
 }  // namespace
 
 std::unique_ptr<AttentionPass> attention_pass(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule) {
+  if (q.is_cuda() && mask.texts.starts.defined()) return std::make_unique<TextsPass>(q, k, v, mask.texts, rule);
   if (!q.is_cuda() || rule.cap > 0 || mask.allowed.defined()) return std::make_unique<TapePass>(q, k, v, mask, rule);
   const auto choice = static_cast<at::SDPBackend>(
       at::_fused_sdp_choice(by_head(q), by_head(k), by_head(v), {}, 0.0, mask.causal, rule.scale, /*enable_gqa=*/q.size(2) != k.size(2)));

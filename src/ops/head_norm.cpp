@@ -23,14 +23,12 @@ Tensor rstd_of(const Tensor& heads, const HeadNorms& norms, const Tensor& gain, 
 
 }  // namespace
 
-bool has_head_norm(const HeadNorms& norms, int64_t head_dim, at::ScalarType dtype) {
-  return (head_dim & (head_dim - 1)) == 0 && head_dim <= 256 && norms.q.scalar_type() == dtype && norms.k.scalar_type() == dtype;
-}
+bool has_head_norm(int64_t head_dim) { return (head_dim & (head_dim - 1)) == 0 && head_dim <= 256; }
 
 void norm_rotate_into(const Tensor& qkv, int64_t q_columns, int64_t k_columns, const HeadNorms& norms, const Rotation& rotation, const Tensor& out) {
   const int64_t dim = norms.q.size(0);
   if (has_gpu_kernel(qkv))
-    return kernels::head_norm_cuda(matrix_of(qkv), matrix_of(out), heads_of(q_columns, k_columns, 0, dim), norms.q.const_data_ptr(), norms.k.const_data_ptr(),
+    return kernels::head_norm_cuda(matrix_of(qkv), matrix_of(out), heads_of(q_columns, k_columns, 0, dim), pointer(norms.q), pointer(norms.k),
                                    static_cast<float>(norms.eps), pointer(rotation.cosine), pointer(rotation.sine), real_type(qkv), qkv.size(0), current_stream(qkv));
   const auto normed = [&](const Tensor& part, const Tensor& gain) {
     const Tensor y = at::empty({part.numel() / dim, dim}, part.options());
@@ -45,7 +43,7 @@ void norm_rotate_backward_into(const Tensor& dq, const Tensor& dk, const Tensor&
   const int64_t dim = norms.q.size(0);
   if (has_gpu_kernel(qkv))
     return kernels::head_norm_backward_cuda(matrix_of(dq), matrix_of(dk), matrix_of(dv), matrix_of(qkv), matrix_of(out), heads_of(dq.size(1), dk.size(1), dv.size(1), dim),
-                                            norms.q.const_data_ptr(), norms.k.const_data_ptr(), static_cast<float>(norms.eps), pointer(rotation.cosine), pointer(rotation.sine),
+                                            pointer(norms.q), pointer(norms.k), static_cast<float>(norms.eps), pointer(rotation.cosine), pointer(rotation.sine),
                                             real_type(qkv), qkv.size(0), current_stream(qkv));
   const Tensor turned = at::empty({qkv.size(0), dq.size(1) + dk.size(1)}, qkv.options());
   rotate_into(dq, dk, dv.narrow(1, 0, 0), dim, {}, rotation, /*inverse=*/true, turned);

@@ -18,25 +18,39 @@ Tensor row_gain_text(const Tensor& magnitude, const Tensor& squares, const Tenso
 Tensor row_gain(const Tensor& magnitude, const Tensor& squares, const Tensor& projected, const Tensor& a, const Tensor& b, double scale, const Tensor& like) {
   if (!like.is_cuda() || squares.scalar_type() != at::kFloat || a.size(0) > kernels::most_row_gain_rank)
     return row_gain_text(magnitude, squares, projected, a, b, scale, like);
-  const Tensor gram = at::mm(a, a.t()), products = projected.contiguous();
+  const Tensor gram = at::mm(a, a.t()).mul_(scale * scale), products = projected.to(at::kFloat).mul(scale).contiguous();
   Tensor gain = at::empty({b.size(0)}, like.options());
-  kernels::row_gain_cuda(magnitude.const_data_ptr<float>(), squares.const_data_ptr<float>(), products.const_data_ptr(), gram.const_data_ptr<float>(),
-                         b.const_data_ptr<float>(), static_cast<float>(scale), gain.mutable_data_ptr(), real_type(like), b.size(0), b.size(1), current_stream(like));
+  kernels::Update update{.b = b.const_data_ptr<float>(), .rank = b.size(1), .out = b.size(0)};
+  update.magnitude = magnitude.const_data_ptr<float>(), update.squares = squares.const_data_ptr<float>();
+  kernels::row_gains_cuda(&update, 1, products.const_data_ptr<float>(), gram.const_data_ptr<float>(), b.size(1), gain.mutable_data_ptr(), real_type(like), b.size(0),
+                          current_stream(like));
   return gain;
 }
 
-std::pair<Tensor, Tensor> row_gain_backward_text(const Tensor& grad, const Tensor& y, const Tensor& gain, const Tensor& magnitude) {
+void scale_columns(const Tensor& y, const Tensor& gain, const Tensor& sum) {
+  if (has_gpu_kernel(y)) return kernels::scale_columns_cuda(matrix_of(y), gain.const_data_ptr(), matrix_of(sum), real_type(y), y.size(0), y.size(1), current_stream(y));
+  y.mul_(gain);
+  if (sum.defined()) sum.add_(y);
+}
+
+Tensor scale_columns_backward(const Tensor& grad, const Tensor& y, const Tensor& bias, const Tensor& gain, const Tensor& z_grad) {
   const at::ScalarType wide = wide_type(grad);
-  return {grad * gain, (grad.to(wide) * y.to(wide)).sum(0).div_(magnitude).to(magnitude.scalar_type())};
+  if (has_gpu_kernel(grad)) {
+    const int parts = kernels::column_product_parts(grad.size(0), grad.size(1));
+    const Tensor products = at::empty({parts, grad.size(1)}, grad.options().dtype(wide));
+    kernels::scale_columns_backward_cuda(matrix_of(grad), matrix_of(y), bias.defined() ? bias.const_data_ptr() : nullptr, gain.const_data_ptr(), matrix_of(z_grad),
+                                         products.mutable_data_ptr<float>(), parts, real_type(grad), grad.size(0), grad.size(1), current_stream(grad));
+    return products;
+  }
+  const Tensor values = bias.defined() ? y.to(wide) - bias : y.to(wide), products = (grad.to(wide) * values).sum(0, /*keepdim=*/true);
+  z_grad.copy_(grad * gain);
+  return products;
 }
 
 std::pair<Tensor, Tensor> row_gain_backward(const Tensor& grad, const Tensor& y, const Tensor& gain, const Tensor& magnitude) {
-  if (!has_gpu_kernel(grad)) return row_gain_backward_text(grad, y, gain, magnitude);
-  const Tensor g = grad.contiguous(), values = y.contiguous();
-  Tensor z_grad = at::empty_like(g), magnitude_grad = at::empty_like(magnitude);
-  kernels::row_gain_backward_cuda(g.const_data_ptr(), values.const_data_ptr(), gain.const_data_ptr(), magnitude.const_data_ptr<float>(), z_grad.mutable_data_ptr(),
-                                  magnitude_grad.mutable_data_ptr<float>(), real_type(g), g.size(0), g.size(1), current_stream(g));
-  return {z_grad, magnitude_grad};
+  const Tensor z_grad = at::empty_like(grad, at::MemoryFormat::Contiguous);
+  const Tensor products = scale_columns_backward(grad.contiguous(), y.contiguous(), {}, gain, z_grad);
+  return {z_grad, products.sum(0).div_(magnitude).to(magnitude.scalar_type())};
 }
 
 }  // namespace graft

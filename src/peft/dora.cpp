@@ -78,11 +78,20 @@ DoraAdapter::DoraAdapter(const Site& site, int64_t rank, double scale, double dr
   magnitude_ = register_parameter("lora_magnitude_vector", start.clone());
 }
 
+const Tensor& DoraAdapter::base_squares() const {
+  at::NoGradGuard no_grad;
+  if (!base_squares_.defined()) base_squares_ = weight_->dense(wide_type(weight_->dtype())).square().sum(1);
+  return base_squares_;
+}
+
 Tensor DoraAdapter::gain(const Tensor& narrow_a) const {
   at::NoGradGuard no_grad;
-  const at::ScalarType wide = wide_type(weight_->dtype());
-  if (!base_squares_.defined()) base_squares_ = weight_->dense(wide).square().sum(1);
-  return row_gain(magnitude_, base_squares_, weight_->matmul(narrow_a), a_, b_, scale_, narrow_a);
+  return row_gain(magnitude_, base_squares(), weight_->matmul(narrow_a), a_, b_, scale_, narrow_a);
+}
+
+std::optional<LowRank> DoraAdapter::trained_factors() const {
+  if (dropout_ > 0) return std::nullopt;
+  return LowRank{.a = a_, .b = b_, .scale = scale_, .site = site_hash_, .magnitude = magnitude_, .squares = base_squares()};
 }
 
 Tensor DoraAdapter::norm() const { return magnitude_.to(at::kDouble) / gain(a_.to(weight_->dtype())).to(at::kDouble); }

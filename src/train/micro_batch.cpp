@@ -54,6 +54,7 @@ void place_into(MicroBatch& placed, const HostBatch& host) {
   };
   into(placed.batch.ids, host.ids), into(placed.batch.positions, host.positions), into(placed.batch.segments, host.segments);
   into(placed.batch.types, host.types), into(placed.targets, host.targets);
+  if (placed.batch.texts.starts.defined()) into(placed.batch.texts.starts, text_places(host).starts);
   if (placed.labelled.defined()) into(placed.labelled, labelled_tokens(host, placed.labelled.size(0)));
   into(placed.values, host.values);
 }
@@ -72,10 +73,26 @@ Tensor loss_sum(Transformer& model, const Tensor& hidden, const MicroBatch& plac
   return chunked_cross_entropy(rows, head, labels, 1, placed.label_smoothing);
 }
 
-void add_gradients(Transformer& model, const MicroBatch& placed, const Tensor& weight, const Tensor& share, Tensor& total) {
-  const Tensor sum = loss_sum(model, model.hidden(placed.batch), placed);
-  torch::autograd::backward({sum}, {weight.to(sum.scalar_type())});
-  total.add_(sum.detach().to(total.scalar_type()).mul_(share));
+std::vector<Placed> placed(const std::vector<LaidOut>& pass, const Transformer& model) {
+  std::vector<Placed> all;
+  for (const LaidOut& part : pass) all.push_back({place(part.host, model, part.adapter, part.context), part.count});
+  return all;
+}
+
+void add_gradients(Transformer& model, const std::vector<Placed>& pass) {
+  std::vector<Batch> parts;
+  for (const Placed& placed : pass) parts.push_back(placed.rows.batch);
+  const Tensor hidden = model.hidden(parts.size() == 1 ? parts.front() : mixed(parts));
+  std::vector<Tensor> sums, weights;
+  int64_t begin = 0;
+  for (const Placed& placed : pass) {
+    const at::IntArrayRef shape = placed.rows.batch.ids.sizes();
+    sums.push_back(loss_sum(model, hidden.narrow(0, begin, shape[0]).narrow(1, 0, shape[1]), placed.rows));
+    weights.push_back(placed.count.weight.to(sums.back().scalar_type()));
+    begin += shape[0];
+  }
+  torch::autograd::backward(sums, weights);
+  for (size_t i = 0; i < pass.size(); ++i) Tensor(pass[i].count.total).add_(sums[i].detach().to(at::kDouble).mul_(pass[i].count.share));
 }
 
 }  // namespace graft

@@ -10,13 +10,6 @@ namespace {
 constexpr size_t most_graphs = 48;
 constexpr int64_t most_numbers = int64_t{1} << 25;   // of a pass's hidden states: beyond them launches hide behind the work
 
-/// The next size that is worth a graph of its own: steps of an eighth, so that little is padding.
-int64_t rounded_up(int64_t size) {
-  int64_t step = 8;
-  while (step * 16 < size) step *= 2;
-  return (size + step - 1) / step * step;
-}
-
 /// More columns of padding.
 HostBatch widened(const HostBatch& host, int64_t columns) {
   if (columns == host.columns) return host;
@@ -35,12 +28,27 @@ HostBatch widened(const HostBatch& host, int64_t columns) {
   return out;
 }
 
+/// How many labelled rows a graph has for these; 0: all have a label.
+int64_t labelled_in_graph(const HostBatch& host) {
+  const int64_t all = host.rows * host.columns;
+  return host.target_count == all ? 0 : std::min(in_few_sizes(host.target_count), all);
+}
+
+int64_t tokens_of(const std::vector<LaidOut>& pass) {
+  int64_t rows = 0, columns = 0;
+  for (const LaidOut& part : pass) rows += part.host.rows, columns = std::max(columns, part.host.columns);
+  return rows * columns;
+}
+
+std::vector<Placed> placed_for_graph(const std::vector<LaidOut>& pass, const Transformer& model) {
+  std::vector<Placed> all;
+  for (const LaidOut& part : pass) all.push_back({place(part.host, model, part.adapter, part.context, labelled_in_graph(part.host)), part.count});
+  return all;
+}
+
 }  // namespace
 
-StepGraphs::StepGraphs(Transformer& model, std::string adapter) : model_(model), adapter_(std::move(adapter)), capturer_(model.device()) {
-  weight_ = at::zeros({}, at::TensorOptions(at::kDouble).device(model.device()));
-  share_ = at::zeros_like(weight_), total_ = at::zeros_like(weight_);
-}
+StepGraphs::StepGraphs(Transformer& model, bool replays) : model_(model), replays_(replays), capturer_(model.device()) {}
 
 bool StepGraphs::can_capture(const Transformer& model, const std::string& adapter) {
   const auto fits = [&](const Site* site) {
@@ -51,34 +59,41 @@ bool StepGraphs::can_capture(const Transformer& model, const std::string& adapte
   return model.device().is_cuda() && model.task().kind == TaskKind::causal_lm && model.fused_layers(adapter) == model.layers() && std::ranges::all_of(model.sites(), fits);
 }
 
-void StepGraphs::add_gradients(const HostBatch& given, const StepContext& context, const Tensor& weight, const Tensor& share, Tensor& total) {
-  const auto launch = [&](const HostBatch& host, int64_t labelled) {
-    capturer_.run([&] { graft::add_gradients(model_, place(host, model_, adapter_, context, labelled), weight, share, total); });
-  };
-  if (given.rows * given.columns * model_.hidden_size() > most_numbers) return launch(given, 0);
-  const HostBatch host = widened(given, rounded_up(given.columns));
-  const bool all = host.target_count == host.rows * host.columns;
-  const int64_t labelled = all ? 0 : std::min(rounded_up(host.target_count), host.rows * host.columns);
-  const Shape shape{host.rows, host.columns, labelled, host.packed};
+bool StepGraphs::waits_for_launches(int64_t tokens, int64_t hidden_size) { return tokens * hidden_size <= most_numbers; }
+
+void StepGraphs::add_gradients(const std::vector<LaidOut>& given) {
+  if (!waits_for_launches(tokens_of(given), model_.hidden_size()))
+    return capturer_.run([&] { graft::add_gradients(model_, placed(given, model_)); });
+  std::vector<LaidOut> pass = given;
+  Shape shape;
+  for (LaidOut& part : pass) {
+    part.host = widened(part.host, in_few_sizes(part.host.columns));
+    const TextPlaces texts = part.host.packed ? text_places(part.host) : TextPlaces();
+    shape.emplace_back(part.adapter, part.host.rows, part.host.columns, labelled_in_graph(part.host), std::ssize(texts.starts), texts.longest);
+  }
   auto found = graphs_.find(shape);
-  if (found == graphs_.end()) {
-    if (graphs_.size() == most_graphs) return launch(given, 0);
-    graphs_[shape] = {};
-    return launch(host, labelled);   // as capturing wants it
+  if (found == graphs_.end()) {   // its first time, as capturing wants it
+    if (replays_ && graphs_.size() < most_graphs) graphs_[shape] = {};
+    return capturer_.run([&] { graft::add_gradients(model_, placed_for_graph(pass, model_)); });
   }
   Graph& graph = found->second;
   if (!graph.replay) {
-    graph.placed = place(host, model_, adapter_, context, labelled);
-    graph.replay = capturer_.capture([&] { graft::add_gradients(model_, graph.placed, weight_, share_, total_); });
+    graph.pass = placed_for_graph(pass, model_);
+    for (Placed& part : graph.pass)
+      for (Tensor* scalar : {&part.count.weight, &part.count.share, &part.count.total}) *scalar = at::zeros_like(*scalar);
+    graph.replay = capturer_.capture([&] { graft::add_gradients(model_, graph.pass); });
   }
-  replay(graph, host, weight, share, total);
+  replay(graph, pass);
 }
 
-void StepGraphs::replay(Graph& graph, const HostBatch& host, const Tensor& weight, const Tensor& share, Tensor& total) {
-  place_into(graph.placed, host);
-  weight_.copy_(weight), share_.copy_(share), total_.zero_();
+void StepGraphs::replay(Graph& graph, const std::vector<LaidOut>& pass) {
+  for (size_t i = 0; i < pass.size(); ++i) {
+    place_into(graph.pass[i].rows, pass[i].host);
+    LossCount& own = graph.pass[i].count;
+    own.weight.copy_(pass[i].count.weight), own.share.copy_(pass[i].count.share), own.total.zero_();
+  }
   graph.replay();
-  total.add_(total_);
+  for (size_t i = 0; i < pass.size(); ++i) Tensor(pass[i].count.total).add_(graph.pass[i].count.total);
 }
 
 }  // namespace graft

@@ -37,12 +37,12 @@ void step_in_turn(const Going& adapters) {
   }
 }
 
-void step_in_one_pass(Transformer& model, const Going& adapters) {
+void step_in_one_pass(Transformer& model, const Going& adapters, StepGraphs* graphs) {
   std::vector<Share> shares;
   std::vector<Tensor> losses;
   guarded(adapters, nullptr, [&] {
     for (auto* adapter : adapters) shares.push_back(adapter->trainer.next_share());
-    losses = backward_together(model, shares);
+    losses = backward_together(model, shares, graphs);
   });
   for (size_t i = 0; i < adapters.size(); ++i)
     guarded(adapters, adapters[i], [&] { adapters[i]->trainer.take_step(shares[i], losses[i], adapters[i]->observer); });
@@ -54,12 +54,14 @@ void train_together(Transformer& model, std::vector<TrainedAdapter>& adapters, b
   Going going;
   for (auto& adapter : adapters) going.push_back(&adapter);
   const auto drop_done = [&] { std::erase_if(going, [](const auto* adapter) { return adapter->trainer.done(); }); };
+  const bool captures = std::ranges::all_of(going, [](const auto* adapter) { return adapter->trainer.captures(); });
+  const auto graphs = share_rows && captures && !going.empty() ? std::make_unique<StepGraphs>(model) : nullptr;
   for (drop_done(); !going.empty(); drop_done()) {
     if (stop.stop_requested()) {
       save_all(going);
       throw Stopped(fmt::format("stopped; {} adapters are saved", adapters.size()));
     }
-    share_rows ? step_in_one_pass(model, going) : step_in_turn(going);
+    share_rows ? step_in_one_pass(model, going, graphs.get()) : step_in_turn(going);
   }
 }
 

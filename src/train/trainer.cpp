@@ -61,14 +61,20 @@ Trainer::Trainer(TrainerSetup setup)
       writer_(checkpoints_, setup_.checkpoint.keep, setup_.log) {
   total_ = total_steps(setup_.options, batches_.steps_per_epoch());
   schedule_ = make_schedule(setup_.options, total_);
-  const Recompute recompute = recompute_named(setup_.options.recompute);
+  const Recompute recompute = setup_.options.recompute_mode();
   setup_.model.set_recompute(recompute);
+  if (setup_.options.dtype == "fp8") {
+    const int64_t layers = setup_.model.set_fp8(true, setup_.options.fp8_outer_layers);
+    require(layers > 0, "train.dtype fp8: no layer of this model can multiply in 8 bits: they are quantised, of sizes not divisible by 16, or no fused blocks; use bf16");
+    setup_.log.info("{} of {} layers multiply in 8 bits", layers, setup_.model.layers());
+  }
   if (setup_.model.dtype() == at::kHalf) state_.loss_scale = 65536, setup_.late_reports = false;
-  const bool captures = setup_.options.graphs != "off" && recompute != Recompute::offload;   // copies beside the work cannot be
-  if (captures && StepGraphs::can_capture(setup_.model, setup_.adapter)) graphs_ = std::make_unique<StepGraphs>(setup_.model, setup_.adapter);
+  const bool replays = setup_.options.graphs != "off" && recompute != Recompute::offload;   // copies beside the work cannot be captured
+  if (StepGraphs::can_capture(setup_.model, setup_.adapter) && (replays || at::globalContext().deterministicAlgorithms()))
+    graphs_ = std::make_unique<StepGraphs>(setup_.model, replays);
   if (setup_.model.device().is_cuda())
     setup_.log.info("{} of {} layers run as fused blocks{}", setup_.model.fused_layers(setup_.adapter), setup_.model.layers(),
-                    graphs_ ? "; passes of small shapes are captured as graphs" : "");
+                    graphs_ && replays ? "; passes of small shapes are captured as graphs" : "");
   if (setup_.row_length > 0)
     setup_.log.info("packed: {} samples an epoch in {} rows of at most {} tokens", batches_.samples_per_epoch(), batches_.rows_per_epoch(), setup_.row_length);
 }

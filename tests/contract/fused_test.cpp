@@ -78,7 +78,7 @@ TEST_P(Fused, GradientsOfTwoMicroBatchesAdd) {
 std::vector<Case> fused_cases() {
   std::vector<Case> chosen;
   for (const Case& c : cases())
-    if (!is_encoder(c.family) && (c.method == "lora" || (c.format == "none" && (c.method == "prompt_tuning" || c.method == "dora" || c.method == "prefix_tuning"))))
+    if (!is_encoder(c.family) && (c.method == "lora" || c.method == "dora" || (c.format == "none" && (c.method == "prompt_tuning" || c.method == "prefix_tuning"))))
       chosen.push_back(c);
   return chosen;
 }
@@ -86,17 +86,73 @@ std::vector<Case> fused_cases() {
 INSTANTIATE_TEST_SUITE_P(All, Fused, ::testing::ValuesIn(fused_cases()),
                          [](const auto& info) { return info.param.family + "_" + info.param.method + "_" + info.param.format; });
 
-std::shared_ptr<Transformer> lora_model(const std::string& family, const std::vector<std::string>& targets, at::ScalarType dtype = at::kFloat, double dropout = 0) {
-  const auto m = random_model(tiny_config(family), {test_device(), dtype, {}}, 5);
+std::shared_ptr<Transformer> model_of(const std::string& method, const Json& config, const std::vector<std::string>& targets, at::ScalarType dtype = at::kFloat,
+                                      double dropout = 0) {
+  const auto m = random_model(config, {test_device(), dtype, {}}, 5);
   AdapterOptions options;
-  options.method = "lora";
+  options.method = method;
   options.select_options();
   options.target_modules = targets.front() == "all-linear" ? NamesOrPattern(targets.front()) : NamesOrPattern(targets);
-  std::get<LoraOptions>(options.options).dropout = dropout;
+  std::visit([&](auto& own) {
+    if constexpr (requires { own.dropout; }) own.dropout = dropout;
+  }, options.options);
   graft_adapter(*m, "a", options, 1);
   randomize(*m, "a");
   m->set_fused(true);
   return m;
+}
+
+std::shared_ptr<Transformer> model_with(const std::string& method, const std::string& family, const std::vector<std::string>& targets, at::ScalarType dtype = at::kFloat,
+                                        double dropout = 0) {
+  return model_of(method, tiny_config(family), targets, dtype, dropout);
+}
+
+std::shared_ptr<Transformer> lora_model(const std::string& family, const std::vector<std::string>& targets, at::ScalarType dtype = at::kFloat, double dropout = 0) {
+  return model_with("lora", family, targets, dtype, dropout);
+}
+
+TEST(FusedBlock, TakesDoraWithoutDropout) {
+  for (const std::string family : {"llama", "qwen2", "qwen3", "gemma", "gemma2"}) {
+    const auto m = model_with("dora", family, {"all-linear"});
+    EXPECT_EQ(m->fused_layers("a"), 2) << family;
+    for (const auto mode : {Recompute::none, Recompute::gate_up, Recompute::layer}) expect_near(step(*m, host_batch(), true, mode), step(*m, host_batch(), false), 1e-5);
+  }
+  EXPECT_EQ(model_with("dora", "llama", {"all-linear"}, at::kFloat, 0.1)->fused_layers("a"), 0);   // its base's product is divided in two
+}
+
+/// Products in 8 bits: near, and what they are not applied to as it was.
+TEST(FusedBlock, MultipliesInEightBits) {
+  Json config = tiny_config("llama");   // in sizes that a GPU takes
+  config.update({{"hidden_size", 32}, {"intermediate_size", 48}, {"num_attention_heads", 4}, {"num_key_value_heads", 2}, {"head_dim", 8}});
+  for (const std::string method : {"lora", "dora"}) {
+    const auto m = model_of(method, config, {"all-linear"});
+    const TensorMap exact = step(*m, host_batch(), true);
+    m->set_fused(true);
+    EXPECT_EQ(m->set_fp8(true, /*outer_layers=*/false), 0);   // of two layers both are outer ones
+    EXPECT_EQ(m->set_fp8(true, /*outer_layers=*/true), 2);
+    const auto eight = [&](Recompute mode) {
+      m->set_recompute(mode);
+      clear_gradients(*m, "a");
+      TensorMap all;
+      all["loss"] = at::scalar_tensor(backward(*m, "a", {host_batch()}, {.seed = 3, .step = 2}).item<double>(), at::kDouble);
+      for (const auto& [name, tensor] : parameters(*m, "a"))
+        if (tensor.grad().defined()) all[name] = tensor.grad().clone();
+      return all;
+    };
+    const TensorMap rounded = eight(Recompute::none), again = eight(Recompute::layer);
+    double error = 0;
+    for (const auto& [name, tensor] : rounded) {
+      error = std::max(error, relative(tensor, exact.at(name)));
+      EXPECT_TRUE(tensor.equal(again.at(name))) << name;
+    }
+    EXPECT_LT(error, 0.2) << method;
+    EXPECT_GT(error, 1e-3) << method;   // it did round
+    EXPECT_EQ(m->set_fp8(false, true), 0);
+    for (const auto& [name, tensor] : eight(Recompute::none)) EXPECT_TRUE(tensor.equal(exact.at(name))) << name;
+  }
+  const auto quantised = random_model(tiny_config("llama"), {test_device(), at::kFloat, {.format = "nf4"}}, 5);
+  quantised->set_fused(true);
+  EXPECT_EQ(quantised->set_fp8(true, true), 0);
 }
 
 TEST(FusedBlock, TakesSomeSeatsAndNotOthers) {
@@ -119,7 +175,7 @@ TEST(FusedBlock, DropsWhatThePlainPathDrops) {
 }
 
 TEST(FusedBlock, FamiliesThatItTakes) {
-  for (const std::string family : {"llama", "mistral", "qwen2", "qwen3", "gemma", "smollm3"}) EXPECT_EQ(lora_model(family, {"q_proj"})->fused_layers("a"), 2) << family;
+  for (const std::string family : {"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "smollm3"}) EXPECT_EQ(lora_model(family, {"q_proj"})->fused_layers("a"), 2) << family;
   EXPECT_EQ(lora_model("gpt2", {"c_attn"})->fused_layers("a"), 0);   // no gate
 }
 
@@ -132,9 +188,8 @@ TEST(FusedBlock, WeightsThatMovedAreWhatTheyWere) {
 
 /// Sixteen bits: the fused path's error against float64 is no larger than the plain path's (a tenth is chance).
 TEST(FusedBlock, InSixteenBitsItIsNoWorse) {
-  for (const std::string family : {"llama", "qwen2", "qwen3"}) {
-    const auto exact = lora_model(family, {"all-linear"}, at::kDouble);
-    const auto m = lora_model(family, {"all-linear"}, at::kBFloat16);
+  for (const auto& [method, family] : {std::pair<std::string, std::string>{"lora", "llama"}, {"lora", "qwen2"}, {"lora", "qwen3"}, {"dora", "llama"}, {"dora", "qwen2"}, {"lora", "gemma3_text"}}) {
+    const auto exact = model_with(method, family, {"all-linear"}, at::kDouble), m = model_with(method, family, {"all-linear"}, at::kBFloat16);
     // The exact model has the rounded base.
     {
       at::NoGradGuard no_grad;
@@ -147,7 +202,7 @@ TEST(FusedBlock, InSixteenBitsItIsNoWorse) {
       if (name == "loss") continue;
       fused_error += relative(fused.at(name), tensor), plain_error += relative(plain.at(name), tensor);
     }
-    EXPECT_LT(fused_error, 1.1 * plain_error) << family;
+    EXPECT_LT(fused_error, 1.1 * plain_error) << method << " " << family;
   }
 }
 

@@ -96,10 +96,11 @@ TEST(Several, AnEnsembleSaysWhatTheMeanOfTheirLogitsSays) {
   EXPECT_EQ(generate(*model, {{ids, {"a1", "a1"}}}, {}, {.max_new_tokens = 6}), alone);
 }
 
-/// Ranks alike take the stacked product; unlike ones the other.
+/// Ranks alike take the stacked product; unlike ones the other; in fused blocks all stand beside the weights.
 TEST(Several, AStepTogetherEqualsSoloSteps) {
-  for (const auto& names : {std::vector<std::string>{"lora"}, {"lora", "prompt_tuning", "pfeiffer"}}) {
+  for (const auto& [names, fused] : {std::pair<std::vector<std::string>, bool>{{"lora"}, false}, {{"lora"}, true}, {{"lora", "prompt_tuning", "pfeiffer"}, false}}) {
     const auto model = with_eight(names);
+    model->set_fused(false);
     std::vector<Share> shares;
     std::vector<double> solo;
     std::map<std::string, Tensor> expected;
@@ -110,6 +111,7 @@ TEST(Several, AStepTogetherEqualsSoloSteps) {
       for (const auto& [key, tensor] : parameters(*model, name)) expected[name + "." + key] = tensor.grad().clone();
       clear_gradients(*model, name);
     }
+    model->set_fused(fused);
     const std::vector<Tensor> together = backward_together(*model, shares);
     for (uint64_t i = 0; i < 8; ++i) {
       EXPECT_NEAR(together[i].item<double>(), solo[i], 1e-5) << i;

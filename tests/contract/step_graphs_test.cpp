@@ -7,15 +7,14 @@
 namespace graft::testing {
 namespace {
 
-std::shared_ptr<Transformer> grafted_llama(double dropout = 0) {
-  const auto m = random_model(tiny_config("llama"), {test_device(), at::kFloat, {}}, 5);
+std::shared_ptr<Transformer> grafted_llama(const std::string& method, double dropout = 0, at::ScalarType dtype = at::kFloat) {
+  const auto m = random_model(tiny_config("llama"), {test_device(), dtype, {}}, 5);
   AdapterOptions options;
-  options.method = "lora";
+  options.method = method;
   options.select_options();
   options.target_modules = "all-linear";
-  std::get<LoraOptions>(options.options).dropout = dropout;
-  graft_adapter(*m, "a", options, 1);
-  randomize(*m, "a");
+  if (auto* lora = std::get_if<LoraOptions>(&options.options)) lora->dropout = dropout;
+  for (const std::string name : {"a", "b"}) graft_adapter(*m, name, options, name == "a" ? 1 : 2), randomize(*m, name);
   m->set_fused(true);
   return m;
 }
@@ -36,35 +35,64 @@ HostBatch rows_of(int64_t columns, int64_t learnt, uint64_t seed) {
   return host;
 }
 
-double step(Transformer& model, const std::vector<HostBatch>& hosts, StepGraphs* graphs, TensorMap& grads) {
-  for (const auto& p : parameters(model, "a")) {   // in their place, as the optimizer has them
-    Tensor& grad = Tensor(p.tensor).mutable_grad();
-    grad.defined() ? void(grad.zero_()) : void(grad = at::zeros_like(p.tensor));
-  }
-  const double loss = backward(model, "a", hosts, {}, graphs).item<double>();
-  for (const auto& [name, tensor] : parameters(model, "a")) grads[name] = tensor.grad().clone();
-  return loss;
+/// The losses of a step; the gradients by adapter and name.
+std::vector<double> step(Transformer& model, const std::vector<Share>& shares, StepGraphs* graphs, TensorMap& grads) {
+  for (const Share& share : shares)
+    for (const auto& p : parameters(model, share.adapter)) {   // in their place, as the optimizer has them
+      Tensor& grad = Tensor(p.tensor).mutable_grad();
+      grad.defined() ? void(grad.zero_()) : void(grad = at::zeros_like(p.tensor));
+    }
+  std::vector<double> losses;
+  for (const Tensor& loss : backward_together(model, shares, graphs)) losses.push_back(loss.item<double>());
+  for (const Share& share : shares)
+    for (const auto& [name, tensor] : parameters(model, share.adapter)) grads[share.adapter + "." + name] = tensor.grad().clone();
+  return losses;
 }
 
+/// Steps of one adapter, and of two together: their shapes come again, so they are seen, captured, replayed.
 TEST(StepGraphs, GradientsAreThoseWithout) {
-  const auto m = grafted_llama();
-  StepGraphs graphs(*m, "a");
-  for (uint64_t s = 0; s < 5; ++s) {   // shapes come again: seen, captured, replayed
-    const std::vector<HostBatch> hosts{rows_of(17, 2, s), rows_of(18, 3, s + 50), rows_of(33, 1, s + 100)};
-    TensorMap with, without;
-    const double loss = step(*m, hosts, &graphs, with);
-    EXPECT_NEAR(loss, step(*m, hosts, nullptr, without), 1e-5);
-    for (const auto& [name, tensor] : without) EXPECT_LT(((with.at(name) - tensor).norm() / tensor.norm()).item<double>(), 2e-5) << name << " step " << s;
+  for (const auto& [method, together] : {std::pair<std::string, bool>{"lora", false}, {"dora", false}, {"lora", true}}) {
+    const auto m = grafted_llama(method);
+    StepGraphs graphs(*m);
+    for (uint64_t s = 0; s < 5; ++s) {
+      std::vector<Share> shares{{"a", {rows_of(17, 2, s), rows_of(18, 3, s + 50), rows_of(33, 1, s + 100)}, {}}};
+      if (together) shares.push_back({"b", {rows_of(30, 3, s), rows_of(32, 5, s + 50)}, {}});
+      TensorMap with, without;
+      const std::vector<double> losses = step(*m, shares, &graphs, with), plain = step(*m, shares, nullptr, without);
+      for (size_t i = 0; i < losses.size(); ++i) EXPECT_NEAR(losses[i], plain[i], 1e-5);
+      for (const auto& [name, tensor] : without) EXPECT_LT(((with.at(name) - tensor).norm() / tensor.norm()).item<double>(), 2e-5) << method << " " << name << " step " << s;
+    }
+    EXPECT_EQ(graphs.size(), together ? 3u : 2u) << method;   // alone, the first two micro-batches are padded to one shape
   }
-  EXPECT_EQ(graphs.size(), 2u);   // the first two are padded to one shape
+}
+
+/// Rows that hold several texts, in 16 bits, where a GPU attends text by text: their number and lengths differ from step to step.
+TEST(StepGraphs, PackedRows) {
+  const auto m = grafted_llama("lora", 0, at::kBFloat16);
+  StepGraphs graphs(*m);
+  for (int64_t s = 0; s < 6; ++s) {
+    HostBatch host = rows_of(64, 2, static_cast<uint64_t>(s));
+    host.packed = true;
+    for (int64_t row = 0; row < 2; ++row)
+      for (int64_t t = 0, start = 0; t < 61; ++t) {
+        if (t > 0 && t % (9 + s + row) == 0) start = t;
+        const auto at = static_cast<size_t>(row * 64 + t);
+        host.segments[at] = row * 100 + start, host.positions[at] = t - start;
+      }
+    TensorMap with, without;
+    const double loss = step(*m, {{"a", {host}, {}}}, &graphs, with)[0];
+    EXPECT_NEAR(loss, step(*m, {{"a", {host}, {}}}, nullptr, without)[0], 1e-2);
+    for (const auto& [name, tensor] : without) EXPECT_LT(((with.at(name) - tensor).norm() / tensor.norm()).item<double>(), 2e-2) << name << " step " << s;
+  }
+  EXPECT_LT(graphs.size(), 4u);
 }
 
 TEST(StepGraphs, WhatCannotBeCaptured) {
-  const auto m = grafted_llama();
+  const auto m = grafted_llama("lora");
   EXPECT_EQ(StepGraphs::can_capture(*m, "a"), test_device().is_cuda());
   m->set_fused(false);
   EXPECT_FALSE(StepGraphs::can_capture(*m, "a"));
-  EXPECT_FALSE(StepGraphs::can_capture(*grafted_llama(0.1), "a"));   // its masks change with the step
+  EXPECT_FALSE(StepGraphs::can_capture(*grafted_llama("lora", 0.1), "a"));   // its masks change with the step
 }
 
 }  // namespace

@@ -6,10 +6,12 @@
 #include "graft/ops/activation.h"
 #include "graft/ops/adamw_8bit.h"
 #include "graft/ops/attention_pass.h"
+#include "graft/ops/fp8_product.h"
 #include "graft/ops/head_norm.h"
 #include "graft/ops/launch.h"
 #include "graft/ops/linear_cross_entropy.h"
 #include "graft/ops/norm.h"
+#include "graft/ops/row_gain.h"
 #include "graft/ops/rope.h"
 #include "support/models.h"
 
@@ -205,14 +207,87 @@ TEST(BlockOps, SumsOverTokens) {
     for (const int64_t tokens : {1, 31, 100, 4096})
       for (const auto& [first, second] : {std::pair<int64_t, int64_t>{48, 56}, {576, 960}, {136, 8}}) {
         const Tensor wide[] = {rows_in_wider(tokens, first, 64, dtype, 1), rows_in_wider(tokens, second, 8, dtype, 2)};
-        const Tensor narrow[] = {rows_in_wider(tokens, 64, 16, dtype, 3), rows_in_wider(tokens, 64, 0, dtype, 4)};
+        const Tensor narrow[] = {rows_in_wider(tokens, 128, 16, dtype, 3), rows_in_wider(tokens, 128, 0, dtype, 4)};   // two blocks of columns
         const int64_t columns = first + second;
         const int parts = kernels::token_sum_parts(tokens, columns);
-        const Tensor sums = at::full({parts, 64, columns}, std::nan(""), wide[0].options().dtype(at::kFloat));
-        const kernels::TokenSum both[] = {{matrix_of(narrow[0]), matrix_of(wide[0]), first, 0}, {matrix_of(narrow[1]), matrix_of(wide[1]), second, first}};
-        kernels::token_sums_cuda(both, 2, sums.mutable_data_ptr<float>(), real_type(wide[0]), tokens, parts, columns, current_stream(sums));
+        const Tensor sums = at::full({parts, 128, columns}, std::nan(""), wide[0].options().dtype(at::kFloat));
+        std::vector<kernels::TokenSum> all;
+        for (const int64_t row : {0, 64}) {
+          all.push_back({matrix_of(narrow[0].narrow(1, row, 64)), matrix_of(wide[0]), first, row, 0});
+          all.push_back({matrix_of(narrow[1].narrow(1, row, 64)), matrix_of(wide[1]), second, row, first});
+        }
+        kernels::token_sums_cuda(all.data(), 4, {sums.mutable_data_ptr<float>(), parts, 128, columns}, real_type(wide[0]), tokens, current_stream(sums));
         const Tensor expected = at::cat({at::mm(exact(narrow[0]).t(), exact(wide[0])), at::mm(exact(narrow[1]).t(), exact(wide[1]))}, 1);
         EXPECT_LT(relative(sums.sum(0), expected), 1e-6) << tokens << " " << first << " " << dtype << " in " << parts << " parts";
+      }
+}
+
+/// Two rows of texts, the last one padding, and two empty ones behind them: as the mask of their segments has it, by autograd and by a pass.
+TEST(BlockOps, AttentionTextByText) {
+  for (const auto dtype : types) {
+    const int64_t rows = 2, columns = 70, heads = 4, kv_heads = 2, dim = 16;
+    const ScoreRule rule{0.3};
+    if (!attends_by_text(test_device(), dtype, dim, rule)) continue;
+    const std::vector<int32_t> starts{0, 5, 6, 50, 70, 100, 139, 140, 140, 140};
+    Tensor segments = at::empty({rows * columns}, at::kLong), positions = at::empty({rows * columns}, at::kLong);
+    for (size_t i = 0; i + 1 < starts.size(); ++i)
+      for (int32_t t = starts[i]; t < starts[i + 1]; ++t) segments[t] = static_cast<int64_t>(i), positions[t] = t - starts[i];
+    segments = segments.view({rows, columns}), positions = positions.view({rows, columns});
+    const auto random = [&](int64_t own, uint64_t seed) { return rows_in_wider(rows * columns, own * dim, 8, dtype, seed).view({rows, columns, own, dim}); };
+    std::vector<Tensor> given{random(heads, 1), random(kv_heads, 2), random(kv_heads, 3)}, wide, leaves;
+    for (const Tensor& x : given) wide.push_back(exact(x).requires_grad_(true)), leaves.push_back(x.clone().requires_grad_(true));
+    const Tensor grad = random(heads, 4).clone(), expected = attention_text(wide[0], wide[1], wide[2], {false, visible(segments, positions, segments, positions)}, rule);
+    const AttentionMask mask{false, {}, {at::tensor(starts, at::kInt).to(test_device()), 48}};
+    const Tensor out = attention(leaves[0], leaves[1], leaves[2], mask, rule);
+    torch::autograd::backward({expected}, {exact(grad).view(expected.sizes())});
+    torch::autograd::backward({out}, {grad.view(out.sizes())});
+    const auto pass = attention_pass(given[0], given[1], given[2], mask, rule);
+    const auto grads = pass->backward(grad, given[0], given[1], given[2]);
+    EXPECT_LT(relative(out.detach(), expected.detach()), 2 * bound(dtype)) << dtype;
+    EXPECT_LT(relative(pass->out().reshape(out.sizes()), expected.detach()), 2 * bound(dtype)) << dtype;
+    for (size_t i = 0; i < 3; ++i) {
+      EXPECT_LT(relative(leaves[i].grad(), wide[i].grad()), 4 * bound(dtype)) << dtype << " " << i;
+      EXPECT_LT(relative(grads[i], wide[i].grad()), 4 * bound(dtype)) << dtype << " " << i;
+    }
+  }
+}
+
+/// A row's largest number becomes 448; the product is that of the rounded numbers.
+TEST(BlockOps, ProductsInEightBits) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16})
+    for (const auto& [rows, columns, out] : {std::tuple<int64_t, int64_t, int64_t>{1, 16, 16}, {37, 576, 96}, {300, 1536, 64}}) {
+      Tensor x = rows_in_wider(rows, columns, 64, dtype, 1), weights = rows_in_wider(out, columns, 0, dtype, 2);
+      if (rows > 1) x[1].zero_(), x[0].mul_(1e-3), x[2].mul_(1e4);
+      const Fp8Rows x8 = to_fp8(x), w8 = to_fp8(weights);
+      const auto numbers = [](const Fp8Rows& r) { return r.values.cpu().to(at::kDouble) * r.scales.cpu().to(at::kDouble); };
+      EXPECT_LT(((numbers(x8) - exact(x)).abs() - exact(x).abs() / 16).max().item<double>(), exact(x).abs().max().item<double>() / 448 / 512) << dtype;   // three bits of mantissa
+      EXPECT_NEAR(x8.values.cpu().to(at::kFloat).abs().max().item<double>(), 448, 1e-9);
+      const Tensor y = rows_in_wider(rows, out, 64, dtype, 3);
+      fp8_product_into(x8, w8, y);
+      EXPECT_LT(relative(y, at::mm(numbers(x8), numbers(w8).t())), 2 * bound(dtype)) << dtype << " " << rows;   // fast accumulation keeps 14 bits
+      EXPECT_LT(relative(y, at::mm(exact(x), exact(weights).t())), 0.06);
+    }
+  Tensor x = at::ones({2, 16}, at::TensorOptions(at::kBFloat16).device(test_device()));
+  x[0][3] = std::nan("");
+  const Tensor scales = to_fp8(x).scales.cpu();
+  EXPECT_TRUE(std::isnan(scales[0][0].item<float>()));
+  EXPECT_FLOAT_EQ(scales[1][0].item<float>(), 1.0f / 448);
+}
+
+TEST(BlockOps, ColumnsScaledAndBack) {
+  for (const auto dtype : {at::kDouble, at::kFloat, at::kBFloat16})
+    for (const int64_t columns : {37, 64, 1032})
+      for (const int64_t rows : {1, 70, 600}) {
+        const Tensor z = rows_in_wider(rows, columns, 8, dtype, 1), gain = rows_in_wider(1, columns, 0, dtype, 2)[0], bias = rows_in_wider(1, columns, 0, dtype, 3)[0];
+        const Tensor sum = rows_in_wider(rows, columns, 0, dtype, 4), grad = rows_in_wider(rows, columns, 16, dtype, 5), y = z.clone(), before = exact(sum).clone();
+        scale_columns(y, gain, sum);
+        EXPECT_LT(relative(y, exact(z) * exact(gain)), bound(dtype)) << dtype << " " << columns;
+        EXPECT_LT(relative(sum, before + exact(z) * exact(gain)), 2 * bound(dtype));
+        const Tensor z_grad = at::empty_like(grad), in_place = grad.clone(), products = scale_columns_backward(grad, y, bias, gain, z_grad);
+        EXPECT_LT(relative(z_grad, exact(grad) * exact(gain)), bound(dtype));
+        EXPECT_LT(relative(products.sum(0), (exact(grad) * (exact(y) - exact(bias))).sum(0)), 1e-5) << dtype << " " << columns << " " << rows;
+        scale_columns_backward(in_place, y, {}, gain, in_place);
+        EXPECT_TRUE(in_place.equal(z_grad));
       }
 }
 

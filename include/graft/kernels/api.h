@@ -30,15 +30,6 @@ void dropout_cpu(const void* x, void* y, Real type, int64_t rows, int64_t column
 void dropout_cuda(const void* x, void* y, Real type, int64_t rows, int64_t columns, const int64_t* segments, const int64_t* positions,
                   DropoutKey key, float p, void* stream);
 
-// --- DoRA's row gains (ops/row_gain.h), on a GPU --------------------------------------------------------------------------------
-// gain[o] = magnitude[o] / sqrt(squares[o] + sum_k b[o,k] s (2 projected[k,o] + s sum_j gram[k,j] b[o,j])). projected, gain: `type`; the rest fp32.
-inline constexpr int64_t most_row_gain_rank = 96;   // the gram matrix lies in 36 KiB of shared memory
-void row_gain_cuda(const float* magnitude, const float* squares, const void* projected, const float* gram, const float* b, float scale, void* gain, Real type,
-                   int64_t out, int64_t rank, void* stream);
-// z_grad = grad * gain; magnitude_grad[o] = sum over rows of grad * y / magnitude[o]. grad, y, z_grad: [rows, out].
-void row_gain_backward_cuda(const void* grad, const void* y, const void* gain, const float* magnitude, void* z_grad, float* magnitude_grad, Real type, int64_t rows,
-                            int64_t out, void* stream);
-
 // --- A decoder block on a GPU (nn/fused_block.h) ---------------------------------------------------------------------------------
 /// Rows that lie `stride` elements apart; no data: not wanted, or not there.
 struct Matrix {
@@ -64,11 +55,11 @@ struct Heads {
 };
 void rope_cuda(Matrix q, Matrix k, Matrix v, Matrix out, const void* bias, Heads heads, const float* cosine, const float* sine, Real type, int64_t tokens, bool inverse,
                void* stream);
-// The same with norms of their own for q's and k's heads (Qwen3), gains [2 * half] in the type of the rows, half a power of two: out = q's and k's heads of
+// The same with norms of their own for q's and k's heads (Qwen3), gains [2 * half] fp32, half a power of two: out = q's and k's heads of
 // qkv = [q | k | v], normed and turned. backward: out = the gradient of qkv from those of the turned q and k and of v.
-void head_norm_cuda(Matrix qkv, Matrix out, Heads heads, const void* q_gain, const void* k_gain, float eps, const float* cosine, const float* sine, Real type, int64_t tokens,
+void head_norm_cuda(Matrix qkv, Matrix out, Heads heads, const float* q_gain, const float* k_gain, float eps, const float* cosine, const float* sine, Real type, int64_t tokens,
                     void* stream);
-void head_norm_backward_cuda(Matrix dq, Matrix dk, Matrix dv, Matrix qkv, Matrix out, Heads heads, const void* q_gain, const void* k_gain, float eps, const float* cosine,
+void head_norm_backward_cuda(Matrix dq, Matrix dk, Matrix dv, Matrix qkv, Matrix out, Heads heads, const float* q_gain, const float* k_gain, float eps, const float* cosine,
                              const float* sine, Real type, int64_t tokens, void* stream);
 // out = act(gate) * up of [gate | up]; backward writes [dgate | dup] and, where it is wanted, that product again.
 enum class Gate { silu, gelu_tanh };
@@ -79,10 +70,15 @@ struct Update {
   const float *a = nullptr, *b = nullptr;   // [rank, in], [out, rank]
   float *a_grad = nullptr, *b_grad = nullptr;
   float scale = 1;
-  int64_t rank = 0, row = 0, first = 0, out = 0;   // its outputs are rows [first, first + out) of the weight
+  int64_t rank = 0, row = 0, first = 0, out = 0;    // its outputs are rows [first, first + out) of the weight
+  int64_t begin = 0, end = 0;                       // the tokens that it is for, where others are another adapter's
+  const float *magnitude = nullptr, *squares = nullptr;   // [out]: DoRA's, and the sums of the squares of the weight's rows
+  float* magnitude_grad = nullptr;
 };
-constexpr int update_limit = 3;                 // that read one input: q, k and v
+constexpr int update_limit = 24;                // that read one input: q, k and v of eight adapters
 void fold_updates_cuda(const Update* updates, int count, Matrix weight, Real type, int64_t out, int64_t in, int64_t pad, void* stream);
+// narrow[t, k], [tokens, pad], becomes 0 where column k is an update's that is not for token t.
+void mask_updates_cuda(const Update* updates, int count, Matrix narrow, Real type, int64_t tokens, int64_t pad, void* stream);
 // What an update's gradients are taken from: [rows, columns] fp32, in `parts` that lie `part` apart and are added up in order.
 struct PartialSum {
   const float* data = nullptr;
@@ -91,16 +87,37 @@ struct PartialSum {
 };
 // a_grad += s * its rows of a_sum [pad, in]; b_grad += its columns of b_sum [out, pad].
 void unfold_gradients_cuda(const Update* updates, int count, PartialSum a_sum, PartialSum b_sum, int64_t in, void* stream);
-// sums[p, :, first_column ..] = narrow^T wide over the p-th part of the tokens, for each pair: narrow [tokens, 64], wide [tokens, columns]; sums: [parts, 64,
-// total_columns]. bf16 or fp16, from sm_80 on; strides, columns and addresses in multiples of 8 elements.
+// sums[p, first_row .., first_column ..] = narrow^T wide over the p-th part of the tokens, for each pair: narrow [tokens, 64], wide [tokens, columns]; sums:
+// [parts, total_rows, total_columns]. bf16 or fp16, from sm_80 on; strides, columns and addresses in multiples of 8 elements.
 constexpr int64_t narrow_width = 64;
 struct TokenSum {
   Matrix narrow, wide;
-  int64_t columns = 0, first_column = 0;
+  int64_t columns = 0, first_row = 0, first_column = 0;
+};
+struct TokenSums {
+  float* data = nullptr;
+  int parts = 1;
+  int64_t rows = 0, columns = 0;
 };
 constexpr int token_sum_limit = 8;
 int token_sum_parts(int64_t tokens, int64_t total_columns);   // how many keep a GPU busy
-void token_sums_cuda(const TokenSum* sums_of, int count, float* sums, Real type, int64_t tokens, int parts, int64_t total_columns, void* stream);
+void token_sums_cuda(const TokenSum* sums_of, int count, TokenSums sums, Real type, int64_t tokens, void* stream);
+// DoRA's row gains (ops/row_gain.h). With P = s A W^T, [pad, out], and G = s A (s A)^T, [pad, pad], of all updates' A one below the other:
+// gain[o] = magnitude[o] / sqrt(squares[o] + sum_k b[o,k] (2 P[k,o] + sum_j G[k,j] b[o,j])).
+inline constexpr int64_t most_row_gain_rank = 96;   // an update's part of G lies in 36 KiB of shared memory
+void row_gains_cuda(const Update* updates, int count, const float* projected, const float* gram, int64_t pad, void* gain, Real type, int64_t out, void* stream);
+// y = y * gain, a column each; and sum += y, where it is wanted.
+void scale_columns_cuda(Matrix y, const void* gain, Matrix sum, Real type, int64_t rows, int64_t columns, void* stream);
+// Back through it: z_grad = grad * gain, and products[p, c] = the sum of grad * (y - bias) over the p-th part of the rows. z_grad may be grad.
+int column_product_parts(int64_t rows, int64_t columns);
+void scale_columns_backward_cuda(Matrix grad, Matrix y, const void* bias, const void* gain, Matrix z_grad, float* products, int parts, Real type, int64_t rows,
+                                 int64_t columns, void* stream);
+// magnitude_grad[o] += the sum of its column of products [parts, columns] / magnitude[o].
+void add_magnitude_gradients_cuda(const Update* updates, int count, const float* products, int parts, int64_t columns, void* stream);
+
+// --- Products in 8 bits ---------------------------------------------------------------------------------------------------------
+// values[i, c] = e4m3(x[i, c] * 448 / most), scales[i] = most / 448, where most is the row's largest magnitude (0: 1 and 1; not finite: the scale is NaN).
+void fp8_rows_cuda(Matrix x, uint8_t* values, float* scales, Real type, int64_t rows, int64_t columns, void* stream);
 
 // --- Cross-entropy ------------------------------------------------------------------------------------------------------------------
 // losses[i] = -sum over c of right[c] log softmax(logits[i])[c], where right = (1 - smoothing) one_hot(targets[i]) + smoothing / columns, and logits become

@@ -20,6 +20,7 @@ struct Batch {
   Tensor types;        // int64 [batch, time]: 1 in the second text of a pair; undefined: all 0
   std::string adapter; // which adapter the seats use; "": the base alone
   bool packed = false; // a row may hold several samples
+  Texts texts;         // ... which lie here, padding as texts of its own; undefined: only segments tell
   bool training = false;
   uint64_t seed = 0;   // of dropout
   int64_t step = 0;    // the optimizer step: dropout's masks change with it
@@ -33,6 +34,15 @@ struct Batch {
 };
 
 Batch to_batch(const HostBatch& host, at::Device device);
+
+/// Where the texts of packed rows lie (Texts, on the host), their number and the length of the longest rounded up to a few sizes.
+struct TextPlaces {
+  std::vector<int32_t> starts;
+  int64_t longest = 0;
+};
+TextPlaces text_places(const HostBatch& host);
+/// The next of a few sizes, steps of an eighth: so that shapes come again.
+int64_t in_few_sizes(int64_t size);
 
 /// What an adapter adds to each sequence: slots for vectors in front of its tokens, and keys and values in front of every attention's. The
 /// tokens' positions begin behind both.

@@ -32,7 +32,8 @@ class Decoder : public Transformer {
   using Transformer::set_recompute;
   void set_recompute(Recompute mode) override { recompute_ = mode; }
   void set_fused(bool on) override;
-  int64_t fused_layers(const std::string& adapter) const override;
+  int64_t set_fp8(bool on, bool outer_layers) override;
+  bool fuses(int64_t layer, const std::string& adapter) const override;
   std::string describe() const override;
   const DecoderShape& shape() const { return shape_; }
 

@@ -2,7 +2,7 @@
 // A decoder's block as one node: attention and feed-forward written out forward and backward, where each seat is empty or holds a low-rank update.
 // Its meaning is DecoderLayer's; it agrees with it but for rounding. Goals: few launches and few passes over the residual stream; between the passes
 // it keeps the residuals, q, k, v, the attention's output, gate and up, and rebuilds norms and the gated product; no gradient for anything frozen.
-// Non-goals: a cache, prefixes, mixed batches, other adapters (all those go the plain way).
+// Non-goals: a cache, prefixes, other adapters (all those go the plain way).
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,12 +14,14 @@
 #include "graft/ops/attention.h"
 #include "graft/ops/head_norm.h"
 #include "graft/ops/host_store.h"
+#include "graft/ops/side_work.h"
 
 namespace graft {
 
-/// What it is made of: the layers of a pre-norm block with a gated feed-forward, its rotary positions turning whole heads.
+/// What it is made of: the layers of a pre-norm block with a gated feed-forward, its rotary positions turning whole heads; norms behind both (Gemma 2 and 3)
+/// may be null.
 struct BlockParts {
-  RmsNorm *before_attention = nullptr, *before_mlp = nullptr;
+  RmsNorm *before_attention = nullptr, *after_attention = nullptr, *before_mlp = nullptr, *after_mlp = nullptr;
   std::vector<Linear*> qkv, attention_output, gate_up, mlp_output;
   std::vector<Site*> sites;   // all of the block's
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
@@ -28,37 +30,45 @@ struct BlockParts {
   Activation activation = Activation::silu;
 };
 
-/// What the blocks of a model hand to each other: the gradient for the block below, whose room beside it is known; and inputs in the host's memory.
+/// What the blocks of a model share: the gradient handed to the block below, whose room beside it is known; inputs in the host's memory; and factors'
+/// gradients, for which nobody waits before the pass ends.
 struct BetweenBlocks {
   Tensor gradient;
   HostStore inputs;
+  SideWork side;
 };
 
 class FusedBlock {
  public:
   FusedBlock(const BlockParts& parts, std::shared_ptr<BetweenBlocks> between);
-  /// Whether it can take a pass: no cache, parts or prefix, and seats as above.
+  /// Its frozen products in 8 bits, or not; false: they stay as they were, quantised or of a size that has none.
+  bool set_fp8(bool on);
+  /// Whether it can take a pass: no cache or prefix, and seats as above.
   bool takes(const Batch& batch) const;
   /// x: [batch, time, dim]; batch: as its layer is told (rotation, mask).
   Tensor forward(const Tensor& x, const Batch& batch, Recompute recompute) const;
 
   struct Tape;
+  struct OutputTape;
 
  private:
   friend class BlockNode;
-  std::vector<Tensor> parameters(const std::string& adapter) const;
+  std::vector<Tensor> parameters(const Batch& batch) const;
   Tape run(const Tensor& x, const Batch& batch) const;
   Tensor attend(const Tensor& x, Tape& tape) const;
   void turn(Tape& tape) const;
   void turn_back(Tape& tape, const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& d_qkv) const;
   std::array<Tensor, 3> heads_of(const Tape& tape) const;
   void feed(const Tensor& x, const Tensor& attended, Tape& tape) const;
+  void feed_down(const Tensor& product, Tape& tape) const;
   void make_gate_up(const Tensor& input, Tape& tape) const;
   void make_gate_up_again(Tape& tape) const;
   /// The gradient of x; undefined if it is not wanted.
   Tensor back(Tape& tape, const Tensor& grad, bool wants_x) const;
   Tensor back_to_middle(Tape& tape, const Tensor& grad) const;
   Tensor with_room(const Tensor& grad, const Folded& folded) const;
+  void add_factor_gradients(const FoldedLinears& linears, const Tensor& g, const Tensor& x, const Tensor& narrow_x, Folded& folded) const;
+  Tensor before_output(const FoldedLinears& linears, const OutputTape& output, const RmsNorm* norm, const Tensor& grad, const Folded& folded) const;
 
   BlockParts parts_;
   FoldedLinears qkv_, attention_output_, gate_up_, mlp_output_;

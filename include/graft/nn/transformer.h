@@ -49,8 +49,12 @@ class Transformer : public torch::nn::Module {
   void set_recompute(bool on) { set_recompute(on ? Recompute::layer : Recompute::none); }
   /// Whether blocks may run as one node each (nn/fused_block.h), where they can: so on a GPU from the start.
   virtual void set_fused(bool on) {}
-  /// How many of its layers a training step with this adapter runs so.
-  virtual int64_t fused_layers(const std::string& adapter) const { return 0; }
+  /// Whether a training step with this adapter runs that layer so, and how many of them.
+  virtual bool fuses(int64_t layer, const std::string& adapter) const { return false; }
+  int64_t fused_layers(const std::string& adapter) const;
+  /// Frozen products of the layers that run so in 8 bits (ops/fp8_product.h), the first and the last too or not. Returns how many layers
+  /// have them.
+  virtual int64_t set_fp8(bool on, bool outer_layers) { return 0; }
   /// "30 layers of 576 (feed-forward 1536), 9 heads, ...": for people.
   virtual std::string describe() const = 0;
 

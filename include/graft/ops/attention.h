@@ -8,10 +8,17 @@
 
 namespace graft {
 
+/// Texts side by side in rows of tokens: int32 [texts + 1], where each begins in the flattened batch, and the end of the last. Empty ones may follow.
+struct Texts {
+  Tensor starts;
+  int64_t longest = 0;   // at least as long as any
+};
+
 /// Which key a query sees: of the same segment, at its own position or before.
 struct AttentionMask {
   bool causal = true;   // each row is one segment (not packed) from position 0, padding behind it, as many queries as keys: no mask is needed
   Tensor allowed;       // otherwise bool [batch, 1, queries, keys]; undefined: every key is seen
+  Texts texts = {};     // defined: instead of both, a query sees its text up to itself
 };
 
 /// How products of queries and keys become scores: times `scale`, then cap * tanh(score / cap).
@@ -28,6 +35,10 @@ inline constexpr int64_t everyone = -2;
 Tensor visible(const Tensor& query_segments, const Tensor& query_positions, const Tensor& key_segments, const Tensor& key_positions, int64_t window = 0);
 /// The same in both directions, for encoders: a query sees its segment, whatever the positions.
 Tensor visible_both_ways(const Tensor& query_segments, const Tensor& key_segments);
+
+/// Whether attention() can go text by text for such heads: on the CPU, and where flash attention takes them (Dao 2023, "FlashAttention-2", its rows of varied
+/// length). Else the texts are to be told by a mask.
+bool attends_by_text(at::Device device, at::ScalarType dtype, int64_t head_dim, const ScoreRule& rule);
 
 /// q: [batch, queries, heads, head_dim]; k, v: [batch, keys, kv_heads, head_dim] -> [batch, queries, heads * head_dim].
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule = {});

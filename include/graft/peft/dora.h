@@ -15,12 +15,13 @@ class DoraAdapter : public LoraAdapter {
   std::optional<Tensor> forward_parts(const Tensor&, const std::vector<Adapter*>&, const Frozen&, const Batch&) override { return std::nullopt; }
   std::optional<WeightAndBias> merged(const WeightAndBias& base) const override;
   std::optional<LowRank> low_rank() const override { return std::nullopt; }
-  std::optional<LowRank> trained_factors() const override { return std::nullopt; }
+  std::optional<LowRank> trained_factors() const override;   // dropout aside: it divides the product with the base in two
   /// ||W + s B A|| of each row: fp64 [out].
   Tensor norm() const;
   Tensor magnitude() const { return magnitude_; }
 
  private:
+  const Tensor& base_squares() const;
   Tensor gain(const Tensor& narrow_a) const;   // magnitude / norm in the type of narrow_a, which is A in the type it computes in
   const Weight* weight_;   // the site's, which outlives its adapters
   Tensor magnitude_;       // fp32 [out]

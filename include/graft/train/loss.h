@@ -26,11 +26,11 @@ struct Share {
 };
 
 /// Adds the step's gradients to the adapter's parameters; returns the loss (unscaled), an fp64 scalar on the device: nothing waits for it.
-/// graphs: the adapter's, which may replay what they have seen; null: none.
+/// graphs: may replay what they have seen; null: none.
 Tensor backward(Transformer& model, const std::string& adapter, const std::vector<HostBatch>& micro_batches, const StepContext& context, StepGraphs* graphs = nullptr);
 
 /// The same for several adapters over one base: their first micro-batches in one pass, then their second ... Returns each one's loss, which is
 /// that of a solo step but for the rounding of shared products.
-std::vector<Tensor> backward_together(Transformer& model, const std::vector<Share>& shares);
+std::vector<Tensor> backward_together(Transformer& model, const std::vector<Share>& shares, StepGraphs* graphs = nullptr);
 
 }  // namespace graft

@@ -1,6 +1,7 @@
 #pragma once
 // A micro-batch where the model computes, and the pass that adds its gradients: without a wait for the device, so that it can be captured.
 #include <string>
+#include <vector>
 
 #include "graft/data/batches.h"
 #include "graft/nn/transformer.h"
@@ -24,7 +25,23 @@ void place_into(MicroBatch& placed, const HostBatch& host);
 /// The loss of `hidden`, the states of the batch, summed over its targets: a scalar.
 Tensor loss_sum(Transformer& model, const Tensor& hidden, const MicroBatch& placed);
 
-/// Adds the gradients of weight * loss_sum to the adapter's parameters, and share * loss_sum to `total`. weight, share, total: fp64 scalars on the device.
-void add_gradients(Transformer& model, const MicroBatch& placed, const Tensor& weight, const Tensor& share, Tensor& total);
+/// How a loss counts, fp64 scalars on the device: gradients of weight * loss_sum are added, and share * loss_sum to `total`.
+struct LossCount {
+  Tensor weight, share, total;
+};
+/// A micro-batch of one adapter in a pass, in its turn laid out and placed.
+struct LaidOut {
+  std::string adapter;
+  HostBatch host;   // with room for the adapter's virtual tokens
+  StepContext context;
+  LossCount count;
+};
+struct Placed {
+  MicroBatch rows;
+  LossCount count;
+};
+std::vector<Placed> placed(const std::vector<LaidOut>& pass, const Transformer& model);
+/// One pass over the rows of all, each with its own adapter: adds to their parameters' gradients.
+void add_gradients(Transformer& model, const std::vector<Placed>& pass);
 
 }  // namespace graft

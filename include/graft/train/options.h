@@ -9,6 +9,15 @@
 
 namespace graft {
 
+inline constexpr const char* automatic = "auto";
+
+/// What train.recompute may say.
+inline Choices recompute_choices() {
+  Choices all{automatic};
+  for (const auto name : recompute_names()) all.emplace_back(name);
+  return all;
+}
+
 struct TrainOptions {
   double epochs = 1;
   std::optional<int64_t> max_steps;
@@ -24,7 +33,8 @@ struct TrainOptions {
   double label_smoothing = 0;
   double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_epsilon = 1e-8;
   std::string dtype = "auto";
-  std::string recompute = "none";
+  bool fp8_outer_layers = true;
+  std::string recompute = "auto";
   std::string graphs = "auto";
   bool share_rows = false;
   uint64_t seed = 42;
@@ -49,9 +59,10 @@ struct TrainOptions {
     v("adam_beta1", adam_beta1, "AdamW's decay of the average gradient", Between(0, 0.9999999));
     v("adam_beta2", adam_beta2, "AdamW's decay of the average square", Between(0, 0.9999999));
     v("adam_epsilon", adam_epsilon, "AdamW's term for small gradients", MoreThan(0));
-    v("dtype", dtype, "what the frozen base computes in; adapters train in fp32", Choices{"auto", "bf16", "fp16", "fp32"});
-    v("recompute", recompute, "keep all activations; all but the feed-forward's widest; each layer's input alone; or that in the host's memory: the rest is computed again",
-      recompute_names());
+    v("dtype", dtype, "what the frozen base computes in (fp8: its products in 8 bits, the rest in bf16); adapters train in fp32", Choices{"auto", "bf16", "fp16", "fp32", "fp8"});
+    v("fp8_outer_layers", fp8_outer_layers, "with dtype fp8, the first and the last layer too; false: they stay in bf16");
+    v("recompute", recompute, "keep all activations; all but the feed-forward's widest; each layer's input alone; or that in the host's memory: the rest is computed again. "
+      "auto: the first of them whose plan fits in the free memory", recompute_choices());
     v("graphs", graphs, "passes as CUDA graphs, where launches would dominate: small models, short rows", Choices{"auto", "off"});
     v("share_rows", share_rows, "of several adapters: one pass over the base takes the micro-batches of all; faster where they are small, equal but for rounding");
     v("seed", seed, "of the adapter's first values, the order of samples and dropout");
@@ -59,6 +70,8 @@ struct TrainOptions {
     v("log_every", log_every, "steps between two lines of metrics", AtLeast(1));
   }
 
+  /// Where nobody has chosen for `auto`, all is kept.
+  Recompute recompute_mode() const { return recompute == automatic ? Recompute::none : recompute_named(recompute); }
   AdamWOptions adamw() const {
     return {adam_beta1, adam_beta2, adam_epsilon, weight_decay, optimizer == "adamw_8bit" ? MomentStorage::dynamic8 : MomentStorage::fp32};
   }

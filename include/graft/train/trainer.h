@@ -72,6 +72,8 @@ class Trainer {
   void save_if_possible(Observer& observer);
   const std::string& adapter() const { return setup_.adapter; }
   Transformer& model() { return setup_.model; }
+  /// Whether its passes may be captured as graphs.
+  bool captures() const { return graphs_ && graphs_->replays(); }
 
   const TrainState& state() const { return state_; }
   int64_t last_step() const { return total_; }

@@ -48,7 +48,7 @@ __device__ float dot(const float (&a)[N], const float (&b)[N], const float (&c)[
 }
 
 template <class T, int N>
-__global__ void head_norm_kernel(RowsOf<const T> qkv, RowsOf<T> out, Heads heads, const T* q_gain, const T* k_gain, float eps, const float* cosine, const float* sine,
+__global__ void head_norm_kernel(RowsOf<const T> qkv, RowsOf<T> out, Heads heads, const float* q_gain, const float* k_gain, float eps, const float* cosine, const float* sine,
                                  int64_t count) {
   const int64_t i = blockIdx.x * int64_t{threads} + threadIdx.x;
   const bool mine = i < count;
@@ -65,8 +65,8 @@ __global__ void head_norm_kernel(RowsOf<const T> qkv, RowsOf<T> out, Heads heads
 }
 
 template <class T, int N>
-__global__ void head_norm_backward_kernel(RowsOf<const T> dq, RowsOf<const T> dk, RowsOf<const T> dv, RowsOf<const T> qkv, RowsOf<T> out, Heads heads, const T* q_gain,
-                                          const T* k_gain, float eps, const float* cosine, const float* sine, int64_t count) {
+__global__ void head_norm_backward_kernel(RowsOf<const T> dq, RowsOf<const T> dk, RowsOf<const T> dv, RowsOf<const T> qkv, RowsOf<T> out, Heads heads, const float* q_gain,
+                                          const float* k_gain, float eps, const float* cosine, const float* sine, int64_t count) {
   const int64_t i = blockIdx.x * int64_t{threads} + threadIdx.x;
   const bool mine = i < count;
   const Share s = share_of<N>(mine ? i : 0, heads);
@@ -99,29 +99,27 @@ void launch(const Heads& heads, int64_t tokens, int width, F&& f) {
 
 }  // namespace
 
-void head_norm_cuda(Matrix qkv, Matrix out, Heads heads, const void* q_gain, const void* k_gain, float eps, const float* cosine, const float* sine, Real type, int64_t tokens,
+void head_norm_cuda(Matrix qkv, Matrix out, Heads heads, const float* q_gain, const float* k_gain, float eps, const float* cosine, const float* sine, Real type, int64_t tokens,
                     void* stream) {
   heads.v = 0;
-  const Matrix q{const_cast<void*>(q_gain), 0}, k{const_cast<void*>(k_gain), 0};
-  with_vectors(type, heads.half, {qkv, out, q, k}, [&](auto* t, auto width) {
+  with_vectors(type, heads.half, {qkv, out}, [&](auto* t, auto width) {
     using T = std::remove_pointer_t<decltype(t)>;
     launch(heads, tokens, width, [&](unsigned blocks, int64_t count) {
-      head_norm_kernel<T, width.value><<<blocks, threads, 0, static_cast<cudaStream_t>(stream)>>>(rows_of<const T>(qkv), rows_of<T>(out), heads, static_cast<const T*>(q_gain),
-                                                                                           static_cast<const T*>(k_gain), eps, cosine, sine, count);
+      head_norm_kernel<T, width.value><<<blocks, threads, 0, static_cast<cudaStream_t>(stream)>>>(rows_of<const T>(qkv), rows_of<T>(out), heads, q_gain,
+                                                                                           k_gain, eps, cosine, sine, count);
     });
   });
   launched("head norm kernel");
 }
 
-void head_norm_backward_cuda(Matrix dq, Matrix dk, Matrix dv, Matrix qkv, Matrix out, Heads heads, const void* q_gain, const void* k_gain, float eps, const float* cosine,
+void head_norm_backward_cuda(Matrix dq, Matrix dk, Matrix dv, Matrix qkv, Matrix out, Heads heads, const float* q_gain, const float* k_gain, float eps, const float* cosine,
                              const float* sine, Real type, int64_t tokens, void* stream) {
-  const Matrix q{const_cast<void*>(q_gain), 0}, k{const_cast<void*>(k_gain), 0};
-  with_vectors(type, heads.half, {dq, dk, dv, qkv, out, q, k}, [&](auto* t, auto width) {
+  with_vectors(type, heads.half, {dq, dk, dv, qkv, out}, [&](auto* t, auto width) {
     using T = std::remove_pointer_t<decltype(t)>;
     launch(heads, tokens, width, [&](unsigned blocks, int64_t count) {
       head_norm_backward_kernel<T, width.value><<<blocks, threads, 0, static_cast<cudaStream_t>(stream)>>>(
-          rows_of<const T>(dq), rows_of<const T>(dk), rows_of<const T>(dv), rows_of<const T>(qkv), rows_of<T>(out), heads, static_cast<const T*>(q_gain),
-          static_cast<const T*>(k_gain), eps, cosine, sine, count);
+          rows_of<const T>(dq), rows_of<const T>(dk), rows_of<const T>(dv), rows_of<const T>(qkv), rows_of<T>(out), heads, q_gain,
+          k_gain, eps, cosine, sine, count);
     });
   });
   launched("head norm backward kernel");

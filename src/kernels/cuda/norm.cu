@@ -85,54 +85,65 @@ __global__ void norm_kernel(RowsOf<const T> x, RowsOf<const T> added, const G* g
   }
 }
 
+/// What the compiler made of these it makes again, instead of keeping twice as many registers.
+template <class V>
+__device__ void forget_numbers(V& vector) {
+  if constexpr (sizeof(V) % sizeof(unsigned) == 0)
+#pragma unroll
+    for (size_t i = 0; i < sizeof(V) / sizeof(unsigned); ++i) asm volatile("" : "+r"(reinterpret_cast<unsigned*>(&vector)[i]));
+}
+
 template <class T, class G, int N>
-__global__ void norm_backward_kernel(RowsOf<const T> grad, RowsOf<const T> x, const G* gain, const float* rstd, RowsOf<const T> passed, RowsOf<T> dx, RowsOf<T> y, int64_t rows,
+__global__ void __launch_bounds__(32 * block_warps, 3) norm_backward_kernel(RowsOf<const T> grad, RowsOf<const T> x, const G* gain, const float* rstd, RowsOf<const T> passed, RowsOf<T> dx, RowsOf<T> y, int64_t rows,
                                      int64_t columns, int warps) {
   const int lanes = 32 * warps, lane = threadIdx.x % lanes;
   const int64_t row = blockIdx.x * int64_t{block_warps / warps} + threadIdx.x / lanes;
   const bool mine = row < rows;
-  float values[held][N], pushed[held][N], dot = 0;   // x, and gradient times gain
-  const auto take = [&](int64_t c, float (&v)[N], float (&d)[N]) {
-    float g[N];
-    load_all(x.row(row) + c, v);
-    load_all(grad.row(row) + c, d);
-    load_all(gain + c, g);
-#pragma unroll
-    for (int j = 0; j < N; ++j) {
-      d[j] *= g[j];
-      dot += d[j] * v[j];
-    }
+  struct Access {
+    Vector<T, N> x, grad, passed;
   };
-  const auto give = [&](int64_t c, float (&v)[N], const float (&d)[N], float scale, float pull) {
-    float more[N] = {};
-    if (passed) load_all(passed.row(row) + c, more);
+  Access kept[held];   // as they came: fewer registers, so more rows in flight
+  float dot = 0;
+  const auto numbers = [](const Vector<T, N>& v, float (&out)[N]) { load_all(v.at, out); };
+  const auto take = [&](int64_t c, Access& a) {
+    a.x = *reinterpret_cast<const Vector<T, N>*>(x.row(row) + c), a.grad = *reinterpret_cast<const Vector<T, N>*>(grad.row(row) + c);
+    if (passed) a.passed = *reinterpret_cast<const Vector<T, N>*>(passed.row(row) + c);
+    float v[N], d[N], g[N];
+    numbers(a.x, v), numbers(a.grad, d), load_all(gain + c, g);
 #pragma unroll
-    for (int j = 0; j < N; ++j) more[j] += scale * (d[j] - v[j] * pull);
+    for (int j = 0; j < N; ++j) dot += d[j] * g[j] * v[j];
+  };
+  const auto give = [&](int64_t c, const Access& a, float scale, float pull) {
+    float v[N], d[N], g[N], more[N] = {};
+    numbers(a.x, v), numbers(a.grad, d), load_all(gain + c, g);
+    if (passed) numbers(a.passed, more);
+#pragma unroll
+    for (int j = 0; j < N; ++j) more[j] += scale * (d[j] * g[j] - v[j] * pull);
     put_all(dx.row(row) + c, more);
     if (!y) return;
-    float g[N];
-    load_all(gain + c, g);
 #pragma unroll
     for (int j = 0; j < N; ++j) v[j] *= scale * g[j];
     put_all(y.row(row) + c, v);
   };
 #pragma unroll
   for (int i = 0; i < held; ++i)
-    if (const int64_t c = column_of<N>(i, lane, lanes); mine && c < columns) take(c, values[i], pushed[i]);
+    if (const int64_t c = column_of<N>(i, lane, lanes); mine && c < columns) take(c, kept[i]);
   for (int64_t c = column_of<N>(held, lane, lanes); mine && c < columns; c += lanes * N) {
-    float v[N], d[N];
-    take(c, v, d);
+    Access a;
+    take(c, a);
   }
   dot = sum_of_row(dot, warps);
   if (!mine) return;
+#pragma unroll
+  for (int i = 0; i < held; ++i) forget_numbers(kept[i].x), forget_numbers(kept[i].grad);
   const float scale = rstd[row], pull = dot / static_cast<float>(columns) * scale * scale;
 #pragma unroll
   for (int i = 0; i < held; ++i)
-    if (const int64_t c = column_of<N>(i, lane, lanes); c < columns) give(c, values[i], pushed[i], scale, pull);
+    if (const int64_t c = column_of<N>(i, lane, lanes); c < columns) give(c, kept[i], scale, pull);
   for (int64_t c = column_of<N>(held, lane, lanes); c < columns; c += lanes * N) {
-    float v[N], d[N];
-    take(c, v, d);
-    give(c, v, d, scale, pull);
+    Access a;
+    take(c, a);
+    give(c, a, scale, pull);
   }
 }
 

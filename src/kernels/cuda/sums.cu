@@ -1,11 +1,11 @@
 // Sums over tokens: narrow^T wide, a matrix of 64 rows and many columns, for several pairs in one launch. Tensor cores (mma.sync), rows brought in by
-// cp.async three stages deep; tokens are cut into some parts, whose sums lie apart until unfold_gradients adds them up in one order.
+// cp.async four stages deep; tokens are cut into some parts, whose sums lie apart until unfold_gradients adds them up in one order.
 #include "vectors.cuh"
 
 namespace graft::kernels {
 namespace {
 
-constexpr int narrow_columns = narrow_width, tile = 128, stage_rows = 32, stages = 3, threads = 128;
+constexpr int narrow_columns = narrow_width, tile = 128, stage_rows = 32, stages = 4, threads = 256;
 constexpr int narrow_pitch = narrow_columns + 8, wide_pitch = tile + 8;   // no two rows of eight in one bank
 constexpr int stage_size = stage_rows * (narrow_pitch + wide_pitch);
 
@@ -56,16 +56,18 @@ __device__ void fetch(T* stage, const TokenSum& job, int64_t begin, int64_t end,
 }
 
 template <class T>
-__global__ void __launch_bounds__(threads) sums_kernel(Jobs jobs, float* sums, int64_t tokens, int64_t rows_a_part, int64_t total_columns) {
-  __shared__ __align__(16) T shared[stages * stage_size];
+__global__ void __launch_bounds__(threads) sums_kernel(Jobs jobs, TokenSums sums, int64_t tokens, int64_t rows_a_part) {
+  extern __shared__ __align__(16) unsigned char memory[];
+  T* const shared = reinterpret_cast<T*>(memory);
   int which = 0;
   while (static_cast<int>(blockIdx.x) >= jobs.first_tile[which + 1]) ++which;
   const TokenSum& job = jobs.at[which];
   const int64_t column = int64_t{blockIdx.x - jobs.first_tile[which]} * tile;
   const int64_t begin = blockIdx.y * rows_a_part, end = begin + rows_a_part < tokens ? begin + rows_a_part : tokens;
   const int steps = end > begin ? static_cast<int>((end - begin + stage_rows - 1) / stage_rows) : 0;
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, matrix = lane / 8, line = lane % 8;
-  float c[4][4][4] = {};   // 16 rows, 8 columns, a lane's share
+  // Eight warps: two halves of the 64 rows, four quarters of the tile's columns.
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, matrix = lane / 8, line = lane % 8, top = warp / 4 * 32, left = warp % 4 * 32;
+  float c[2][4][4] = {};   // 16 rows, 8 columns, a lane's share
 
   for (int s = 0; s < stages - 1; ++s) {
     if (s < steps) fetch(shared + s * stage_size, job, begin + s * stage_rows, end, column);
@@ -80,51 +82,62 @@ __global__ void __launch_bounds__(threads) sums_kernel(Jobs jobs, float* sums, i
     const T* wide = narrow + stage_rows * narrow_pitch;
 #pragma unroll
     for (int k = 0; k < stage_rows; k += 16) {
-      unsigned a[4][4], b[2][4];
+      unsigned a[2][4], b[2][4];
 #pragma unroll
-      for (int m = 0; m < 4; ++m) load_matrices(a[m], narrow + (k + matrix / 2 * 8 + line) * narrow_pitch + m * 16 + matrix % 2 * 8);
+      for (int m = 0; m < 2; ++m) load_matrices(a[m], narrow + (k + matrix / 2 * 8 + line) * narrow_pitch + top + m * 16 + matrix % 2 * 8);
 #pragma unroll
-      for (int n = 0; n < 2; ++n) load_matrices(b[n], wide + (k + matrix % 2 * 8 + line) * wide_pitch + warp * 32 + n * 16 + matrix / 2 * 8);
+      for (int n = 0; n < 2; ++n) load_matrices(b[n], wide + (k + matrix % 2 * 8 + line) * wide_pitch + left + n * 16 + matrix / 2 * 8);
 #pragma unroll
-      for (int m = 0; m < 4; ++m)
+      for (int m = 0; m < 2; ++m)
 #pragma unroll
         for (int n = 0; n < 4; ++n) multiply(c[m][n], a[m], b[n / 2][n % 2 * 2], b[n / 2][n % 2 * 2 + 1], T{});
     }
   }
 #pragma unroll
-  for (int m = 0; m < 4; ++m)
+  for (int m = 0; m < 2; ++m)
 #pragma unroll
     for (int n = 0; n < 4; ++n)
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        const int row = m * 16 + lane / 4 + half * 8;
-        const int64_t at = column + warp * 32 + n * 8 + lane % 4 * 2;
-        float* to = sums + (int64_t{blockIdx.y} * narrow_columns + row) * total_columns + job.first_column + at;
+        const int row = top + m * 16 + lane / 4 + half * 8;
+        const int64_t at = column + left + n * 8 + lane % 4 * 2;
+        float* to = sums.data + (blockIdx.y * sums.rows + job.first_row + row) * sums.columns + job.first_column + at;
         if (at < job.columns) *reinterpret_cast<float2*>(to) = {c[m][n][2 * half], c[m][n][2 * half + 1]};   // columns come in eights
       }
 }
 #else
 template <class T>
-__global__ void sums_kernel(Jobs, float*, int64_t, int64_t, int64_t) {}
+__global__ void sums_kernel(Jobs, TokenSums, int64_t, int64_t) {}
 #endif
 
 template <class T>
-void launch(const Jobs& jobs, float* sums, int64_t tokens, int parts, int64_t total_columns, cudaStream_t stream) {
-  const int64_t rows_a_part = ((tokens + parts - 1) / parts + stage_rows - 1) / stage_rows * stage_rows;
-  const dim3 grid(static_cast<unsigned>(jobs.first_tile[jobs.count]), static_cast<unsigned>(parts));
-  sums_kernel<T><<<grid, threads, 0, stream>>>(jobs, sums, tokens, rows_a_part, total_columns);
+void launch(const Jobs& jobs, const TokenSums& sums, int64_t tokens, cudaStream_t stream) {
+  const int64_t rows_a_part = ((tokens + sums.parts - 1) / sums.parts + stage_rows - 1) / stage_rows * stage_rows;
+  const dim3 grid(static_cast<unsigned>(jobs.first_tile[jobs.count]), static_cast<unsigned>(sums.parts));
+  constexpr int memory = stages * stage_size * static_cast<int>(sizeof(T));   // more than a kernel has unasked
+  cudaFuncSetAttribute(sums_kernel<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, memory);
+  sums_kernel<T><<<grid, threads, memory, stream>>>(jobs, sums, tokens, rows_a_part);
 }
 
 int tiles_of(int64_t columns) { return static_cast<int>((columns + tile - 1) / tile); }
 
 }  // namespace
 
+/// The fewest turns of a multiprocessor with two blocks, and of the sums that are written and read again, a tile's worth as many bytes as 256 tokens have.
 int token_sum_parts(int64_t tokens, int64_t total_columns) {
-  const int64_t wanted = 160 / tiles_of(total_columns) + 1, most = (tokens + 8 * stage_rows - 1) / (8 * stage_rows);   // a block or two a multiprocessor of the largest
-  return static_cast<int>(wanted < most ? wanted : most < 1 ? 1 : most);
+  int device = 0, processors = 1;
+  cudaGetDevice(&device), cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
+  const int64_t tiles = tiles_of(total_columns), places = 2 * processors, most = tokens / (4 * stage_rows);
+  int best = 1;
+  int64_t least = 0;
+  for (int parts = 1; parts == 1 || (parts <= most && parts <= 64); ++parts) {
+    const int64_t turns = (tiles * parts + places - 1) / places, cost = turns * ((tokens + parts - 1) / parts) + 256 * tiles * parts / places;
+    if (parts == 1 || cost < least) best = parts, least = cost;
+  }
+  return best;
 }
 
-void token_sums_cuda(const TokenSum* all, int count, float* sums, Real type, int64_t tokens, int parts, int64_t total_columns, void* stream) {
+void token_sums_cuda(const TokenSum* all, int count, TokenSums sums, Real type, int64_t tokens, void* stream) {
   Jobs jobs{};
   jobs.count = count;
   for (int i = 0; i < count; ++i) {
@@ -133,8 +146,8 @@ void token_sums_cuda(const TokenSum* all, int count, float* sums, Real type, int
   }
   for (int i = count; i < token_sum_limit; ++i) jobs.first_tile[i + 1] = jobs.first_tile[count];
   const auto s = static_cast<cudaStream_t>(stream);
-  if (type == Real::bf16) launch<__nv_bfloat16>(jobs, sums, tokens, parts, total_columns, s);
-  else launch<__half>(jobs, sums, tokens, parts, total_columns, s);
+  if (type == Real::bf16) launch<__nv_bfloat16>(jobs, sums, tokens, s);
+  else launch<__half>(jobs, sums, tokens, s);
   launched("token sums kernel");
 }
 

@@ -1,20 +1,9 @@
 // Low-rank updates to and from the matrices that they are folded into.
+#include "updates.cuh"
 #include "vectors.cuh"
 
 namespace graft::kernels {
 namespace {
-
-struct Updates {
-  Update at[update_limit];
-  int count;
-};
-
-Updates all_of(const Update* updates, int count) {
-  Updates all{};
-  all.count = count;
-  for (int i = 0; i < count; ++i) all.at[i] = updates[i];
-  return all;
-}
 
 /// First the `pad` columns beside the weight, then the `pad` rows below it.
 template <class T>
@@ -37,6 +26,17 @@ __global__ void fold_kernel(Updates updates, RowsOf<T> weight, unsigned out, uns
       if (k >= update.row && k < update.row + update.rank) value = update.scale * update.a[(k - update.row) * in + column];
     }
     put(weight.row(out + k) + column, value);
+  }
+}
+
+template <class T>
+__global__ void mask_kernel(Updates updates, RowsOf<T> narrow, int64_t tokens, unsigned pad) {
+  const int64_t i = blockIdx.x * int64_t{blockDim.x} + threadIdx.x, token = i / pad;
+  if (token >= tokens) return;
+  const unsigned k = i % pad;
+  for (int u = 0; u < updates.count; ++u) {
+    const Update& update = updates.at[u];
+    if (k >= update.row && k < update.row + update.rank && (token < update.begin || token >= update.end)) put(narrow.row(token) + k, 0);
   }
 }
 
@@ -78,6 +78,16 @@ void fold_updates_cuda(const Update* updates, int count, Matrix weight, Real typ
                                                                                                      static_cast<unsigned>(in), static_cast<unsigned>(pad));
   });
   launched("fold kernel");
+}
+
+void mask_updates_cuda(const Update* updates, int count, Matrix narrow, Real type, int64_t tokens, int64_t pad, void* stream) {
+  if (tokens == 0) return;
+  with_cuda_real(type, [&](auto* t) {
+    using T = std::remove_pointer_t<decltype(t)>;
+    mask_kernel<T><<<blocks_for(tokens * pad), threads, 0, static_cast<cudaStream_t>(stream)>>>(all_of(updates, count), rows_of<T>(narrow), tokens,
+                                                                                                static_cast<unsigned>(pad));
+  });
+  launched("mask kernel");
 }
 
 void unfold_gradients_cuda(const Update* updates, int count, PartialSum a_sum, PartialSum b_sum, int64_t in, void* stream) {

@@ -1,0 +1,201 @@
+// A fused block's tensors in the order of their making: nn/fused_block.cpp and fused_block_back.cpp without the arithmetic.
+#include <algorithm>
+
+#include "plan_layer.h"
+#include "plan_linears.h"
+
+namespace graft {
+namespace {
+
+constexpr const char *input_kind = "kept: layers' inputs", *attention_kind = "kept: attention", *mlp_kind = "kept: feed-forward", *narrow_kind = "kept: narrow products";
+constexpr const char *work_kind = "a layer's work", *matrix_kind = "a layer's matrices";
+
+class FusedLayer : public PlannedLayer {
+ public:
+  FusedLayer(const std::vector<SeatedSite>& sites, const BlockSetting& setting, bool& flows)
+      : s_(setting), tokens_(setting.shape.rows * setting.shape.columns), element_(static_cast<int64_t>(at::elementSize(setting.shape.dtype))), wants_x_(flows),
+        qkv_(sites, in_qkv, s_.storage), output_(sites, in_output, s_.storage), gate_up_(sites, in_gate_up, s_.storage), down_(sites, in_down, s_.storage) {
+    for (const SeatedSite& seated : sites) head_norms_ = head_norms_ || seated.site->path().ends_with("q_norm");
+    for (const Linears* all : {&qkv_, &output_, &gate_up_, &down_}) flows = flows || all->pad > 0;
+    keeps_ = flows;
+    dim_ = qkv_.in, width_ = s_.facts.heads * s_.facts.head_dim, kv_ = s_.facts.kv_heads * s_.facts.head_dim, hidden_ = down_.in;
+  }
+
+  void forward(Tally& tally) override {
+    const Recompute mode = s_.shape.recompute;
+    run(tally, mode == Recompute::offload && !s_.shape.on_cpu ? tally.hold(work_kind, matrix(dim_)) : tally.hold(input_kind, matrix(dim_)));
+    if (!keeps_ || (mode == Recompute::offload && !s_.shape.on_cpu)) tape_ = {};
+    if (mode == Recompute::gate_up) tape_.gate_up.reset();
+    if (mode >= Recompute::layer) tape_ = {.x = tape_.x};
+  }
+
+  void backward(Tally& tally, Tally::Room& side, bool first) override {
+    Tally::Room below;   // fetched from the host's memory meanwhile
+    if (s_.shape.recompute == Recompute::offload && !s_.shape.on_cpu) below = tally.hold(input_kind, matrix(dim_)), tape_.x = tally.hold(input_kind, matrix(dim_));
+    if (s_.shape.recompute >= Recompute::layer) run(tally, tape_.x);
+    const auto d_middle = back_to_middle(tally, side, first);
+    if (wants_x_ || qkv_.pad > 0 || output_.pad > 0) back(tally, side);
+    tape_ = {};
+  }
+
+ private:
+  using Room = Tally::Room;
+  struct Tape {
+    Room x, norms, qkv, turned, attended, attention, attention_output, middle, gate_up, down;
+    std::vector<Room> narrow;
+  };
+
+  int64_t matrix(int64_t columns) const { return tokens_ * columns * element_; }
+  Room work(Tally& tally, int64_t columns) const { return tally.hold(work_kind, matrix(columns)); }
+  /// Dequantised, as long as its product takes; a dense one lies there always.
+  Room dense(Tally& tally, const Linears& of) const {
+    return of.dense ? Room() : tally.hold(matrix_kind, of.matrix() * element_);
+  }
+  /// What the CPU's readable text makes on the way, in fp32, and casts of what is narrower.
+  void text(Tally& tally, int64_t columns, int64_t cast) const {
+    if (s_.shape.on_cpu) tally.touch(work_kind, tokens_ * (columns + (element_ < 4 ? cast : 0)) * 4);
+  }
+  /// Of inputs that updates see dropped.
+  void dropped(Tally& tally, const Linears& of, int64_t copies) const {
+    if (of.drops) tally.touch(work_kind, matrix(copies * of.in));
+  }
+  void sums(Tally& tally, const Linears& of) const {
+    const int64_t sums = of.pad * (of.in + of.out) * 4, casts = s_.shape.on_cpu && element_ < 4 ? tokens_ * (std::max(of.in, of.out) + of.pad) * 4 : 0;
+    if (of.pad > 0) tally.touch(work_kind, sums + casts);
+    dropped(tally, of, 1);
+  }
+  void keep_narrow(Tally& tally, const Linears& of) {
+    dropped(tally, of, 1);
+    tape_.narrow.push_back(tally.hold(narrow_kind, matrix(of.pad)));
+  }
+
+  void run(Tally& tally, Room x) {
+    tape_ = {.x = std::move(x)};
+    const auto attended = attend(tally);
+    if (output_.gains) tape_.attention_output = attended;
+    feed(tally);
+  }
+
+  Room attend(Tally& tally) {
+    auto first = dense(tally, qkv_), second = dense(tally, output_);
+    const auto input = work(tally, dim_ + qkv_.pad);
+    tape_.norms = tally.hold("kept: norms", tokens_ * 8);
+    text(tally, 2 * dim_, dim_);
+    keep_narrow(tally, qkv_);
+    tape_.qkv = tally.hold(attention_kind, matrix(qkv_.out));
+    first.reset();
+    text(tally, 3 * qkv_.out, qkv_.out);
+    if (head_norms_ || qkv_.gains) tape_.turned = tally.hold(attention_kind, matrix(width_ + kv_));
+    auto attended = attention(tally);
+    tape_.attended = tally.hold(attention_kind, matrix(width_ + output_.pad));
+    attended.reset();
+    return work(tally, dim_);
+  }
+
+  /// Its output, and what it keeps besides: on a tape of its own (the CPU, a mask) the output, too, and there keys and values for each head.
+  Room attention(Tally& tally) {
+    const bool on_tape = s_.shape.on_cpu || masked(s_);
+    const int64_t mask = masked(s_) ? tokens_ * s_.shape.columns * element_ : 0, repeated = s_.shape.on_cpu && kv_ < width_ ? 2 * matrix(width_) : 0;
+    tape_.attention = tally.hold(attention_kind, tokens_ * s_.facts.heads * 4 + mask + repeated + (on_tape ? matrix(width_) : 0));
+    return on_tape ? Room() : work(tally, width_);
+  }
+
+  void feed(Tally& tally) {
+    auto first = dense(tally, gate_up_), second = dense(tally, down_);
+    tape_.middle = tally.hold("kept: residuals", matrix(dim_));
+    const auto out = work(tally, dim_), input = work(tally, dim_ + gate_up_.pad);
+    text(tally, 2 * dim_, dim_);
+    keep_narrow(tally, gate_up_);
+    tape_.gate_up = tally.hold(mlp_kind, matrix(gate_up_.out + gate_up_.pad));
+    first.reset();
+    const auto product = work(tally, hidden_ + down_.pad);
+    text(tally, 2 * hidden_, 2 * hidden_);
+    keep_narrow(tally, down_);
+    if (down_.gains) tape_.down = tally.hold(mlp_kind, matrix(dim_));
+    eight_bits(tally, down_);
+  }
+
+  /// An input in 8 bits.
+  void eight_bits(Tally& tally, const Linears& of) const {
+    if (s_.shape.fp8 && of.dense) tally.touch(work_kind, tokens_ * of.in);
+  }
+
+  void make_gate_up_again(Tally& tally) {
+    const auto input = work(tally, dim_ + gate_up_.pad), weights = dense(tally, gate_up_);
+    tape_.gate_up = tally.hold(mlp_kind, matrix(gate_up_.out + gate_up_.pad));
+  }
+
+  void product(Tally& tally, const Linears& of) const {
+    const auto weights = dense(tally, of);
+    dropped(tally, of, 2), eight_bits(tally, of);
+  }
+
+  /// The gradient of a product before its gains, from that behind them.
+  void through_gains(Tally& tally, const Linears& of) const {
+    if (of.gains) text(tally, 2 * of.out, 2 * of.out);
+  }
+
+  /// Sums over tokens, for which a GPU has a stream beside: what it reads lies there until the next ones begin.
+  void sums(Tally& tally, Room& side, const Linears& of, std::vector<Room> reads) const {
+    if (of.pad == 0) return;
+    sums(tally, of);
+    if (!s_.shape.on_cpu) side = std::make_shared<std::vector<Room>>(std::move(reads));
+  }
+
+  Room back_to_middle(Tally& tally, Room& side, bool first) {
+    auto d_down = down_.gains || (first && down_.pad > 0) ? work(tally, dim_ + down_.pad) : Room();
+    through_gains(tally, down_), tape_.down.reset();
+    if (!tape_.gate_up) make_gate_up_again(tally);
+    auto d_product = work(tally, hidden_);
+    product(tally, down_);
+    text(tally, 8 * hidden_, 3 * hidden_);
+    const auto d_gate_up = gate_up_.gains ? work(tally, gate_up_.out + gate_up_.pad) : tape_.gate_up;
+    through_gains(tally, gate_up_);
+    tape_.gate_up.reset();
+    sums(tally, side, down_, {d_down, d_product});
+    d_down.reset();
+    if (down_.pad == 0) d_product.reset();
+    const auto d_input = work(tally, dim_), input = gate_up_.pad > 0 ? work(tally, dim_) : Room();
+    product(tally, gate_up_);
+    auto d_middle = work(tally, dim_ + output_.pad);
+    text(tally, 4 * dim_, 2 * dim_);
+    sums(tally, side, gate_up_, {d_gate_up, input});
+    return d_middle;
+  }
+
+  void back(Tally& tally, Room& side) {
+    const auto d_attended = work(tally, width_);
+    const auto d_output = output_.gains ? work(tally, dim_ + output_.pad) : Room();
+    through_gains(tally, output_), product(tally, output_), sums(tally, side, output_, {d_output});
+    if (!wants_x_ && qkv_.pad == 0) return;
+    const auto d_heads = work(tally, width_ + 2 * kv_);
+    attention_backward(tally);
+    tape_.attention.reset();
+    const auto d_qkv = work(tally, qkv_.out + qkv_.pad);
+    text(tally, 3 * qkv_.out, qkv_.out), through_gains(tally, qkv_);
+    const auto input = qkv_.pad > 0 ? work(tally, dim_) : Room(), d_input = wants_x_ ? work(tally, dim_) : Room();
+    product(tally, qkv_);
+    const auto dx = wants_x_ ? work(tally, dim_ + down_.pad) : Room();
+    text(tally, 4 * dim_, 2 * dim_), sums(tally, side, qkv_, {d_qkv, input});
+  }
+
+  /// Sums in fp32 and each head's gradients of shared keys and values.
+  void attention_backward(Tally& tally) const {
+    const int64_t sums = s_.shape.on_cpu ? 0 : tokens_ * (width_ + s_.facts.heads) * 4, shared = kv_ < width_ ? 2 * matrix(width_) : 0;
+    tally.touch(work_kind, sums + shared);
+  }
+
+  const BlockSetting& s_;
+  int64_t tokens_, element_, dim_ = 0, width_ = 0, kv_ = 0, hidden_ = 0;
+  bool wants_x_, keeps_ = false, head_norms_ = false;
+  const Linears qkv_, output_, gate_up_, down_;
+  Tape tape_;
+};
+
+}  // namespace
+
+std::unique_ptr<PlannedLayer> fused_layer(const std::vector<SeatedSite>& sites, const BlockSetting& setting, bool& flows) {
+  return std::make_unique<FusedLayer>(sites, setting, flows);
+}
+
+}  // namespace graft
