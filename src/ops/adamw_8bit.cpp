@@ -11,7 +11,11 @@ namespace {
 
 constexpr int64_t block = kernels::moment_block;
 
-Tensor map_of(const float* points) { return at::from_blob(const_cast<float*>(points), {256}, at::kFloat); }
+/// A map's points, and the midpoints between them.
+Tensor map_of(const float* points) {
+  const Tensor map = at::from_blob(const_cast<float*>(points), {256}, at::kFloat);
+  return at::cat({map, (map.slice(0, 0, 255) + map.slice(0, 1)) / 2, map.slice(0, 255)});
+}
 
 }  // namespace
 
@@ -19,7 +23,7 @@ Moments8 zero_moments8(int64_t count, c10::Device device) {
   check(count % block == 0, "{} numbers are no whole blocks of {}", count, block);
   const auto codes = at::TensorOptions(at::kByte).device(device), scales = codes.dtype(at::kFloat);
   return {at::full({count}, kernels::zero_average, codes), at::zeros({count}, codes), at::zeros({count / block}, scales), at::zeros({count / block}, scales),
-          at::cat({map_of(kernels::dynamic_map()), map_of(kernels::unsigned_dynamic_map())}).to(device)};
+          at::cat({map_of(kernels::dynamic_map()), map_of(kernels::unsigned_dynamic_map())}).view({2, 2, 256}).to(device)};
 }
 
 Moments8 Moments8::slice(int64_t begin, int64_t end) const {

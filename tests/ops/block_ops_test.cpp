@@ -173,12 +173,18 @@ TEST(BlockOps, CrossEntropySkipsWhatHasNoTarget) {
       const Tensor leaf = hidden.detach().requires_grad_(true);
       const Tensor loss = linear_cross_entropy(leaf, frozen_head(weight), targets, 0.25, smoothing);
       torch::autograd::backward({loss * 2}, {});
-      const Tensor reference = exact(hidden).requires_grad_(true), kept = at::tensor({0, 2, 3, 5}, at::kLong);
-      const Tensor expected = at::cross_entropy_loss(at::mm(reference.index_select(0, kept), exact(weight.dense(dtype)).t()), targets.cpu().index_select(0, kept), {},
-                                                     at::Reduction::Sum, -100, smoothing) * 0.25;
-      torch::autograd::backward({expected * 2}, {});
-      EXPECT_LT(relative(loss.detach(), expected.detach()), 2 * bound(dtype)) << vocabulary << " " << smoothing;
-      EXPECT_LT(relative(leaf.grad(), reference.grad()), 3 * bound(dtype)) << vocabulary << " " << dtype;
+      const Tensor kept = at::tensor({0, 2, 3, 5}, at::kLong);
+      const auto torchs = [&](at::ScalarType type) {
+        const Tensor given = exact(hidden).to(type).requires_grad_(true);
+        const Tensor sum = at::cross_entropy_loss(at::mm(given.index_select(0, kept), exact(weight.dense(dtype)).to(type).t()), targets.cpu().index_select(0, kept), {},
+                                                  at::Reduction::Sum, -100, smoothing) * 0.25;
+        torch::autograd::backward({sum * 2}, {});
+        return std::pair{sum.detach(), given.grad()};
+      };
+      const auto [expected, expected_grad] = torchs(at::kDouble);
+      const double torchs_error = relative(torchs(at::kFloat).second, expected_grad);   // sums over 150,001 words in fp32: up to 2e-5 without AVX-512
+      EXPECT_LT(relative(loss.detach(), expected), 2 * bound(dtype)) << vocabulary << " " << smoothing;
+      EXPECT_LT(relative(leaf.grad(), expected_grad), 3 * bound(dtype) + 1.1 * torchs_error) << vocabulary << " " << dtype;
       EXPECT_EQ(leaf.grad()[1].abs().max().item<double>(), 0);
     }
 }

@@ -136,7 +136,7 @@ struct AdamW8 {
   const float* gradients = nullptr;
   uint8_t *average = nullptr, *square = nullptr;
   float *average_max = nullptr, *square_max = nullptr;   // [blocks]
-  const float* maps = nullptr;                  // dynamic_map, then unsigned_dynamic_map, where the rest lies
+  const float* maps = nullptr;                  // [2, 2, 256] where the rest lies: dynamic_map, the midpoints between its points; the same of unsigned_dynamic_map
   const float* now = nullptr;                   // too: what the gradients are divided by; rate / (1 - beta1^t); sqrt(1 - beta2^t); not 0: nothing is done
   int64_t blocks = 0;
   float beta1 = 0, one_minus_beta1 = 1, beta2 = 0, one_minus_beta2 = 1, epsilon = 0, decay = 1;   // decay: 1 - rate * weight decay

@@ -44,12 +44,12 @@ struct WeightAndBias {
 
 /// An update of a weight W by scale * B A; rows of the sum may be brought to trained lengths.
 struct LowRank {
-  Tensor a, b;           // fp32 [rank, in], [out, rank]
+  Tensor a = {}, b = {}; // fp32 [rank, in], [out, rank]
   double scale = 1;
   double dropout = 0;    // of what it sees in training, masked by ...
   uint32_t site = 0;     // ... this site's numbers (ops/dropout.h)
-  Tensor magnitude;      // fp32 [out]: the rows' lengths (DoRA); undefined: as the sum has them
-  Tensor squares;        // [out]: sums of the squares of W's rows, where there are magnitudes
+  Tensor magnitude = {}; // fp32 [out]: the rows' lengths (DoRA); undefined: as the sum has them
+  Tensor squares = {};   // [out]: sums of the squares of W's rows, where there are magnitudes
 };
 
 class Adapter : public torch::nn::Module {

@@ -8,7 +8,7 @@ namespace graft {
 struct Moments8 {
   Tensor average, square;           // codes: uint8 [count]
   Tensor average_max, square_max;   // fp32 [count / 256]
-  Tensor maps;                      // both maps of codes, fp32 [512]
+  Tensor maps;                      // the points and midpoints of both maps of codes, fp32 [2, 2, 256]
   Moments8 slice(int64_t begin, int64_t end) const;
 };
 /// As they are before the first step.

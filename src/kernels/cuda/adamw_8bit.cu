@@ -20,21 +20,28 @@ __device__ Moments largest_of_block(Moments mine, Moments (&of_warps)[threads / 
   return mine;
 }
 
+__device__ int nearest_code(const float* midpoints, float share) {
+  int code = 0;
+  for (int bit = 7; bit >= 0; --bit) code = with_next_bit(midpoints, code, bit, share);
+  return code;
+}
+
 __global__ void adamw_8bit_kernel(AdamW8 adam) {
   if (adam.now[3] != 0) return;
-  __shared__ float average_map[256], square_map[256];
+  __shared__ float maps[4][256];
   __shared__ Moments of_warps[threads / 32];
-  average_map[threadIdx.x] = adam.maps[threadIdx.x], square_map[threadIdx.x] = adam.maps[256 + threadIdx.x];
+  for (int i = 0; i < 4; ++i) maps[i][threadIdx.x] = adam.maps[i * 256 + threadIdx.x];
+  const float divisor = adam.now[0], step_size = adam.now[1], correction = adam.now[2];
   __syncthreads();
   for (int64_t block = blockIdx.x; block < adam.blocks; block += gridDim.x) {
     const int64_t at = block * moment_block + threadIdx.x;
-    const Moments before{average_map[adam.average[at]] * adam.average_max[block], square_map[adam.square[at]] * adam.square_max[block]};
-    const Moments now = taken_in(before, adam.gradients[at] / adam.now[0], adam);
-    adam.values[at] = moved(adam.values[at], now, adam);
+    const Moments before{maps[0][adam.average[at]] * adam.average_max[block], maps[2][adam.square[at]] * adam.square_max[block]};
+    const Moments now = taken_in(before, adam.gradients[at] / divisor, adam);
+    adam.values[at] = moved(adam.values[at], now, adam, step_size, correction);
     const Moments largest = largest_of_block({fabsf(now.average), now.square}, of_warps);   // its barrier: every thread has read the old ones
     if (threadIdx.x == 0) adam.average_max[block] = largest.average, adam.square_max[block] = largest.square;
-    adam.average[at] = average_code(average_map, now.average, largest.average);
-    adam.square[at] = square_code(square_map, now.square, largest.square);
+    adam.average[at] = static_cast<uint8_t>(nearest_code(maps[1], share_of(now.average, largest.average)));
+    adam.square[at] = static_cast<uint8_t>(square_code(nearest_code(maps[3], share_of(now.square, largest.square)), now.square));
   }
 }
 
