@@ -1,7 +1,6 @@
 #include "graft/models/floor.h"
 
 #include <ATen/ATen.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 
 #include "graft/core/runtime.h"
 #include "graft/ops/captured.h"
+#include "graft/ops/product.h"
 #include "plan_parts.h"
 
 namespace graft {
@@ -69,21 +69,11 @@ Products products_of(const Transformer& outline) {
   return all;
 }
 
-/// x W^T by the fastest that LibTorch has: oneDNN on the CPU, whose `mm` takes a slower library for fp32.
-Tensor product(const Tensor& x, const Tensor& weight) {
-  if (!x.is_cpu()) return at::mm(x, weight.t());
-  static const auto linear = c10::Dispatcher::singleton()
-                                 .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
-                                 .typed<Tensor(const Tensor&, const Tensor&, const std::optional<Tensor>&, std::string_view,
-                                               c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>)>();
-  return linear.call(x, weight, std::nullopt, "none", c10::List<std::optional<at::Scalar>>(), "");
-}
-
 /// A matrix with what its products read: different matrices a layer, as in training, while memory lasts; the same inputs.
 struct Multiplied {
-  Tensor weight, turned, x, gradient;
+  Tensor weight, x, gradient;
   void forward() const { product(x, weight); }
-  void back() const { turned.defined() ? product(gradient, turned) : at::mm(gradient, weight); }
+  void back() const { product(gradient, weight.t()); }
 };
 
 class Matrices {
@@ -93,12 +83,10 @@ class Matrices {
   Multiplied next(const Shape& shape) {
     Multiplied m;
     auto& made = made_[shape];
-    const bool on_cpu = options_.device().is_cpu();
-    const auto bytes = shape.in * shape.out * static_cast<int64_t>(options_.dtype().itemsize()) * (on_cpu ? 2 : 1);
+    const auto bytes = shape.in * shape.out * static_cast<int64_t>(options_.dtype().itemsize());
     if (made.empty() || room_ >= bytes) {
       room_ -= bytes;
       m.weight = at::randn({shape.out, shape.in}, options_) * 0.02;
-      if (on_cpu) m.turned = m.weight.t().contiguous();
       made.push_back(m);
     } else {
       m = made[turn_++ % made.size()];

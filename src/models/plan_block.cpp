@@ -125,14 +125,14 @@ class Walk {
     }
   }
 
-  /// Keys and values are repeated for each head on the CPU; a GPU's kernels take groups.
+  /// Where the scores are a matrix, and on a GPU in fp32, keys and values are repeated for each head.
   void attention(int64_t width) {
     const ModelFacts& f = s_.facts;
     const StepShape& shape = s_.shape;
     const int64_t keys = shape.columns + s_.prefix, scores = shape.rows * shape.columns * keys,
                   kv = shape.rows * keys * f.kv_heads * f.head_dim;
     if (!flows_) return;
-    const bool repeats = f.kv_heads < f.heads && (shape.on_cpu || element_ > 2 || f.text_attention());
+    const bool repeats = f.kv_heads < f.heads && ((!shape.on_cpu && element_ > 2) || f.text_attention());
     const int64_t key_bytes = (repeats ? shape.rows * keys * width : kv) * element_;
     if (fused_qkv_ && !repeats && s_.prefix == 0)
       keep_tensor("qkv", "attention", width + 2 * f.kv_heads * f.head_dim);
@@ -150,7 +150,7 @@ class Walk {
     } else {
       keep_tensor("attended", "attention", width);
       keep("log-sum-exp", "attention", tokens_ * f.heads * 4);
-      if (masked(s_)) keep("mask", "attention scores", scores * element_);  // as SDPA turns it into numbers
+      if (masked(s_) && !shape.on_cpu) keep("mask", "attention scores", scores * element_);  // as SDPA turns it into numbers
     }
     result_.attention_backward += 4 * tokens_ * width * element_;
   }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "attention_on_cpu.h"
 #include "graft/kernels/api.h"
 
 namespace graft {
@@ -19,20 +20,7 @@ Tensor allowed_by(const AttentionMask& mask, const Tensor& scores) {
   return at::ones({scores.size(2), scores.size(3)}, scores.options().dtype(at::kBool)).tril();
 }
 
-/// A text at a time, which the CPU would otherwise mask most of.
-Tensor each_text(const Tensor& q, const Tensor& k, const Tensor& v, const Texts& texts, const ScoreRule& rule) {
-  std::vector<int64_t> lengths;
-  for (int64_t i = 0; i + 1 < texts.starts.size(0); ++i)
-    if (const int64_t length = texts.starts[i + 1].item<int64_t>() - texts.starts[i].item<int64_t>(); length > 0) lengths.push_back(length);
-  const auto cut = [&](const Tensor& x) { return at::split_with_sizes(x.flatten(0, 1), lengths); };
-  const auto queries = cut(q), keys = cut(k), values = cut(v);
-  std::vector<Tensor> outs;
-  for (size_t i = 0; i < lengths.size(); ++i) outs.push_back(attention(queries[i].unsqueeze(0), keys[i].unsqueeze(0), values[i].unsqueeze(0), {}, rule).squeeze(0));
-  return at::cat(outs).view({q.size(0), q.size(1), -1});
-}
-
 Tensor attention_by_text(const Tensor& q, const Tensor& k, const Tensor& v, const Texts& texts, const ScoreRule& rule) {
-  if (q.is_cpu()) return each_text(q, k, v, texts, rule);
   const Tensor out = std::get<0>(at::_flash_attention_forward(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), texts.starts, texts.starts, texts.longest, texts.longest, 0.0,
                                                               /*is_causal=*/true, /*return_debug_mask=*/false, rule.scale));
   return out.view({q.size(0), q.size(1), -1});
@@ -42,7 +30,7 @@ Tensor attention_by_text(const Tensor& q, const Tensor& k, const Tensor& v, cons
 
 bool attends_by_text(at::Device device, at::ScalarType dtype, int64_t head_dim, const ScoreRule& rule) {
   if (rule.cap > 0) return false;
-  if (device.is_cpu()) return true;
+  if (device.is_cpu()) return dtype != at::kDouble;
   const bool narrow = dtype == at::kBFloat16 || dtype == at::kHalf;
   return narrow && head_dim % 8 == 0 && head_dim <= 256 && kernels::cuda_compute_capability(device.index()) >= 80;
 }
@@ -66,6 +54,7 @@ Tensor visible_both_ways(const Tensor& query_segments, const Tensor& key_segment
 }
 
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule) {
+  if (has_cpu_attention(q, mask, rule)) return attention_on_cpu(q, k, v, mask, rule);
   if (mask.texts.starts.defined()) return attention_by_text(q, k, v, mask.texts, rule);
   if (rule.cap > 0) return attention_text(q, k, v, mask, rule);  // SDPA has no cap
   const int64_t groups = q.size(2) / k.size(2);

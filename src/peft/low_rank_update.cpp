@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "graft/ops/product.h"
+
 namespace graft {
 namespace {
 
@@ -23,7 +25,7 @@ class Update : public torch::autograd::Function<Update> {
  public:
   static Tensor forward(Context* context, const Tensor& x, const Tensor& z, const Tensor& a, const Tensor& b, const Site* site, double scale, bool apart) {
     const Tensor input = matrix(z);
-    const Tensor narrow = at::mm(input, a.to(x.scalar_type()).t());  // [rows, rank]
+    const Tensor narrow = product(input, a.to(x.scalar_type()));  // [rows, rank]
     Tensor y = site->frozen(x);
     matrix(y).addmm_(narrow, b.to(x.scalar_type()).t(), 1, scale);
     context->save_for_backward({input, narrow, a, b});

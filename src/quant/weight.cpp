@@ -2,6 +2,8 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "graft/ops/product.h"
+
 namespace graft {
 namespace {
 
@@ -20,8 +22,8 @@ class FrozenMatmul : public torch::autograd::Function<FrozenMatmul> {
 }  // namespace
 
 Tensor Weight::rows(const Tensor& ids) const { return at::embedding(dense(dtype()), ids); }
-Tensor Weight::matmul(const Tensor& x) const { return at::linear(x, dense(dtype())); }
-Tensor Weight::matmul_grad(const Tensor& g) const { return at::matmul(g, dense(dtype())); }
+Tensor Weight::matmul(const Tensor& x) const { return product(x, dense(dtype())); }
+Tensor Weight::matmul_grad(const Tensor& g) const { return product(g, dense(dtype()).t()); }
 
 DenseWeight::DenseWeight(Tensor value) : value_(register_buffer("value", std::move(value))) {}
 

@@ -13,6 +13,7 @@
 #include "graft/ops/launch.h"
 #include "graft/ops/linear_cross_entropy.h"
 #include "graft/ops/norm.h"
+#include "graft/ops/product.h"
 #include "graft/ops/recompute.h"
 #include "graft/ops/rope.h"
 #include "graft/ops/row_gain.h"
@@ -78,6 +79,45 @@ TEST(Ops, AttentionMatchesItsText) {
   // By hand, for the last query of a head: all keys are seen.
   const Tensor scores = at::matmul(k[1].select(1, 1), q[1][4][5]) * 0.5, weights = at::softmax(at::tanh(scores / 0.1) * 0.1, 0);
   EXPECT_LT(largest_difference(attention(q, k, v, {}, capped)[1][4].slice(0, 40, 48), at::matmul(weights, v[1].select(1, 1))), 1e-5);
+}
+
+/// More queries than a block, heads in wider rows, columns that fill no panel; queries that see nobody get zeros and give nothing.
+TEST(Ops, AttentionOnTheCpuMatchesItsTextInFloat64) {
+  at::manual_seed(5);
+  const ScoreRule rule{0.3};
+  for (const int64_t dim : {8, 40, 64})
+    for (const int64_t queries : {9, 64, 147}) {
+      const Tensor qkv = at::randn({2, queries, 6 + 2 + 2, dim}, at::kDouble), in_front = at::randn({2, 5, 4, dim}, at::kDouble);
+      const auto causal = [&](auto& in) { return std::tuple{in[0].slice(2, 0, 6), in[0].slice(2, 6, 8), in[0].slice(2, 8, 10)}; };
+      compare({qkv}, [&](auto& in) { const auto [q, k, v] = causal(in); return attention(q, k, v, {}, rule); },
+              [&](auto& in) { const auto [q, k, v] = causal(in); return attention_text(q, k, v, {}, rule); });
+      // A prefix of five that all see, then what chance says.
+      const Tensor chance = at::rand({2, 1, queries, queries}).gt(0.6), allowed = at::cat({at::ones({2, 1, queries, 5}, at::kBool), chance}, 3);
+      const auto prefixed = [&](auto& in) {
+        return std::tuple{in[0].slice(2, 0, 6), at::cat({in[1].slice(2, 0, 2), in[0].slice(2, 6, 8)}, 1), at::cat({in[1].slice(2, 2, 4), in[0].slice(2, 8, 10)}, 1)};
+      };
+      compare({qkv, in_front}, [&](auto& in) { const auto [q, k, v] = prefixed(in); return attention(q, k, v, {false, allowed}, rule); },
+              [&](auto& in) { const auto [q, k, v] = prefixed(in); return attention_text(q, k, v, {false, allowed}, rule); });
+    }
+  const Tensor q = at::randn({1, 12, 2, 8}).requires_grad_(true);
+  Tensor nobody = at::ones({1, 1, 12, 12}, at::kBool);
+  nobody[0][0][3].fill_(false);
+  const Tensor out = attention(q, q, q, {false, nobody});
+  torch::autograd::backward({out.sum()}, {});
+  EXPECT_EQ(out[0][3].abs().max().item<float>(), 0);
+  EXPECT_TRUE(at::isfinite(q.grad()).all().item<bool>());
+}
+
+TEST(Ops, ProductsOfAnyLayout) {
+  at::manual_seed(6);
+  const Tensor wide = at::randn({96, 160}), x = at::randn({70, 3, 96}), turned = at::randn({96, 210}).t();
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kDouble})
+    for (const Tensor& weight : {wide.slice(1, 0, 96), wide.slice(1, 0, 96).clone(), wide.slice(1, 32, 128).t(), at::randn({96, 4}).t(), at::randn({2, 96})})
+      for (const Tensor& input : {x, x[0].slice(0, 0, 1), turned}) {
+        const Tensor w = weight.to(dtype), in = input.to(dtype), got = product(in, w);
+        EXPECT_LT(relative(got, at::linear(in.to(at::kDouble), w.to(at::kDouble))), bound(dtype)) << weight.strides() << " " << input.sizes();
+        EXPECT_EQ(got.scalar_type(), dtype);
+      }
 }
 
 TEST(Ops, RmsNormMatchesItsText) {

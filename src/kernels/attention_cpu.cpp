@@ -1,0 +1,289 @@
+// Attention's products on the CPU. One thread each: callers cut the heads.
+#include "graft/kernels/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "real.h"
+#include "vector_exp.h"
+
+namespace graft::kernels {
+namespace {
+
+constexpr int64_t panel = 32;          // columns of a right factor that lie together
+constexpr int64_t query_block = 64;
+constexpr int64_t depth_block = 128;   // of a panel that stays in the first cache
+using Lanes = float __attribute__((vector_size(64), aligned(4), may_alias));
+constexpr int64_t lanes = 16;
+
+int64_t in_panels(int64_t columns) { return (columns + panel - 1) / panel * panel; }
+
+/// [depth, columns] fp32, panels of 32 columns one after the other, zeros behind the last column.
+class Panels {
+ public:
+  Panels(int64_t most_depth, int64_t columns) : columns_(in_panels(columns)), values_(static_cast<size_t>(most_depth * columns_)) {}
+  int64_t columns() const { return columns_; }
+  int64_t depth() const { return depth_; }
+  void set_depth(int64_t depth) { depth_ = depth; }
+  float* at(int64_t column) { return values_.data() + column * depth_; }
+  const float* at(int64_t column) const { return values_.data() + column * depth_; }
+
+ private:
+  int64_t columns_, depth_ = 0;
+  std::vector<float> values_;
+};
+
+/// A left factor or a result: element (row, column) lies at row * row_step + column * column_step.
+struct Left {
+  const float* data;
+  int64_t row_step, column_step;
+};
+
+/// `from` as it lies: its rows are the depth.
+template <class T>
+GRAFT_INLINE void pack_rows(const T* from, int64_t stride, int64_t rows, int64_t columns, Panels& to) {
+  to.set_depth(rows);
+  for (int64_t first = 0; first < to.columns(); first += panel) {
+    const int64_t here = std::min(panel, columns - first);
+    float* row = to.at(first);
+    for (int64_t i = 0; i < rows; ++i, row += panel) {
+      const T* source = from + i * stride + first;
+      if (here == panel) {
+        for (int64_t c = 0; c < panel; ++c) row[c] = to_float(source[c]);
+      } else {
+        for (int64_t c = 0; c < panel; ++c) row[c] = c < here ? to_float(source[c]) : 0.0f;
+      }
+    }
+  }
+}
+
+/// Its transpose: its columns are the depth.
+template <class T>
+GRAFT_INLINE void pack_columns(const T* from, int64_t stride, int64_t rows, int64_t columns, Panels& to) {
+  to.set_depth(columns);
+  for (int64_t first = 0; first < to.columns(); first += panel) {
+    float* column = to.at(first);
+    const T* source = from + first * stride;
+    const int64_t here = std::min(panel, rows - first);
+    for (int64_t c = 0; c < columns; ++c, column += panel) {
+      if (here == panel) {
+        for (int64_t i = 0; i < panel; ++i) column[i] = to_float(source[i * stride + c]);
+      } else {
+        for (int64_t i = 0; i < panel; ++i) column[i] = i < here ? to_float(source[i * stride + c]) : 0.0f;
+      }
+    }
+  }
+}
+
+template <class T>
+GRAFT_INLINE void widen_rows(const T* from, int64_t stride, int64_t rows, int64_t columns, float scale, float* to) {
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t c = 0; c < columns; ++c) to[i * columns + c] = to_float(from[i * stride + c]) * scale;
+}
+
+template <class T>
+GRAFT_INLINE void narrow_rows(const float* from, int64_t from_stride, int64_t rows, int64_t columns, float scale, T* to, int64_t stride) {
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t c = 0; c < columns; ++c) store(to + i * stride + c, from[i * from_stride + c] * scale);
+}
+
+template <class T>
+GRAFT_INLINE float dot_row(const float* x, const T* y, int64_t columns) {
+  float sums[lanes] = {}, sum = 0;
+  int64_t c = 0;
+  for (; c + lanes <= columns; c += lanes)
+    for (int l = 0; l < lanes; ++l) sums[l] += x[c + l] * to_float(y[c + l]);
+  for (; c < columns; ++c) sums[0] += x[c] * to_float(y[c]);
+  for (const float s : sums) sum += s;
+  return sum;
+}
+
+// One function a type, because target_clones does not take templates.
+#define GRAFT_DEFINE(T)                                                                                                                         \
+  GRAFT_WIDE void pack(const T* x, int64_t s, int64_t n, int64_t c, Panels& to) { pack_rows(x, s, n, c, to); }                                 \
+  GRAFT_WIDE void pack_turned(const T* x, int64_t s, int64_t n, int64_t c, Panels& to) { pack_columns(x, s, n, c, to); }                       \
+  GRAFT_WIDE void widen(const T* x, int64_t s, int64_t n, int64_t c, float a, float* to) { widen_rows(x, s, n, c, a, to); }                    \
+  GRAFT_WIDE void narrow(const float* x, int64_t xs, int64_t n, int64_t c, float a, T* to, int64_t s) { narrow_rows(x, xs, n, c, a, to, s); }  \
+  GRAFT_WIDE float dot(const float* x, const T* y, int64_t c) { return dot_row(x, y, c); }
+GRAFT_DEFINE(float)
+GRAFT_DEFINE(Bf16)
+GRAFT_DEFINE(Fp16)
+#undef GRAFT_DEFINE
+
+template <int rows, int vectors>
+GRAFT_INLINE void multiply_tile(Left a, const float* b, int64_t depth, float* c, int64_t c_stride, bool add) {
+  Lanes sums[rows][vectors];
+  for (int r = 0; r < rows; ++r)
+    for (int v = 0; v < vectors; ++v) sums[r][v] = add ? *reinterpret_cast<const Lanes*>(c + r * c_stride + v * lanes) : Lanes{};
+  for (int64_t p = 0; p < depth; ++p, b += panel) {
+    Lanes right[vectors];
+    for (int v = 0; v < vectors; ++v) right[v] = *reinterpret_cast<const Lanes*>(b + v * lanes);
+    for (int r = 0; r < rows; ++r) {
+      const float left = a.data[r * a.row_step + p * a.column_step];
+      for (int v = 0; v < vectors; ++v) sums[r][v] += left * right[v];
+    }
+  }
+  for (int r = 0; r < rows; ++r)
+    for (int v = 0; v < vectors; ++v) *reinterpret_cast<Lanes*>(c + r * c_stride + v * lanes) = sums[r][v];
+}
+
+/// As many rows as registers hold sums of.
+template <int most_rows, int vectors>
+GRAFT_INLINE void multiply_rows(Left a, const float* b, int64_t rows, int64_t depth, float* c, int64_t c_stride, bool add) {
+  for (int64_t column = 0; column < panel; column += vectors * lanes) {
+    int64_t r = 0;
+    for (; r + most_rows <= rows; r += most_rows) multiply_tile<most_rows, vectors>({a.data + r * a.row_step, a.row_step, a.column_step}, b + column, depth, c + r * c_stride + column, c_stride, add);
+    for (; r < rows; ++r) multiply_tile<1, vectors>({a.data + r * a.row_step, a.row_step, a.column_step}, b + column, depth, c + r * c_stride + column, c_stride, add);
+  }
+}
+
+/// c [rows, columns] = a b, or += it; b's first `columns`, whole panels, and its first `depth` rows.
+GRAFT_WIDE void multiply(Left a, const Panels& b, int64_t rows, int64_t columns, int64_t depth, float* c, int64_t c_stride, bool add) {
+  static const bool many_registers = __builtin_cpu_supports("avx512f");
+  for (int64_t first = 0; first < columns; first += panel)
+    for (int64_t p = 0; p < depth; p += depth_block) {
+      const Left left{a.data + p * a.column_step, a.row_step, a.column_step};
+      const float* right = b.at(first) + p * panel;
+      const int64_t here = std::min(depth_block, depth - p);
+      if (many_registers) multiply_rows<8, 2>(left, right, rows, here, c + first, c_stride, add || p > 0);
+      else multiply_rows<6, 1>(left, right, rows, here, c + first, c_stride, add || p > 0);
+    }
+}
+
+/// exp(score - most) where a query sees the key, else 0; returns the row's sum.
+GRAFT_WIDE float exponentials(float* row, int64_t seen, int64_t width, const bool* allowed, float most) {
+  float sums[lanes] = {};
+  int64_t c = 0;
+  if (allowed)
+    for (; c < seen; ++c) row[c] = allowed[c] ? row[c] : -INFINITY;
+  for (c = 0; c + lanes <= seen; c += lanes)
+    for (int l = 0; l < lanes; ++l) {
+      const float x = row[c + l], e = x == -INFINITY ? 0.0f : exp_vectorisable(x - most);
+      row[c + l] = e, sums[l] += e;
+    }
+  for (; c < seen; ++c) {
+    row[c] = row[c] == -INFINITY ? 0.0f : exp_vectorisable(row[c] - most);
+    sums[0] += row[c];
+  }
+  for (; c < width; ++c) row[c] = 0;
+  float sum = 0;
+  for (const float s : sums) sum += s;
+  return sum;
+}
+
+GRAFT_WIDE float largest_seen(const float* row, int64_t seen, const bool* allowed) {
+  float each[lanes], most = -INFINITY;
+  for (float& e : each) e = -INFINITY;
+  int64_t c = 0;
+  if (!allowed)
+    for (; c + lanes <= seen; c += lanes)
+      for (int l = 0; l < lanes; ++l) each[l] = row[c + l] > each[l] ? row[c + l] : each[l];
+  for (; c < seen; ++c)
+    if ((!allowed || allowed[c]) && row[c] > most) most = row[c];
+  for (const float e : each) most = e > most ? e : most;
+  return most;
+}
+
+/// d, the gradient of a row of weights, becomes that of its scores.
+GRAFT_WIDE void through_softmax(const float* weights, float* d, int64_t width, float delta) {
+  for (int64_t c = 0; c < width; ++c) d[c] = weights[c] * (d[c] - delta);
+}
+
+template <class T>
+const T* rows_of(Matrix x, int64_t first) { return static_cast<const T*>(x.data) + first * x.stride; }
+template <class T>
+T* rows_to(Matrix x, int64_t first) { return static_cast<T*>(x.data) + first * x.stride; }
+
+std::vector<float> room(int64_t rows, int64_t columns) { return std::vector<float>(static_cast<size_t>(rows * columns)); }
+
+/// A head's scores, a block of queries at a time.
+template <class T>
+class Scores {
+ public:
+  explicit Scores(const AttentionHead& head) : h(head), keys_(head.dim, head.keys), queries(room(query_block, head.dim)), values(room(query_block, keys_.columns())) {
+    pack_turned(rows_of<T>(h.k, 0), h.k.stride, h.keys, h.dim, keys_);
+  }
+  int64_t stride() const { return keys_.columns(); }
+  float* row(int64_t i) { return values.data() + i * stride(); }
+  /// Of the queries from `first` on; returns how many columns, whole panels, one of them sees.
+  int64_t make(int64_t first, int64_t count) {
+    widen(rows_of<T>(h.q, first), h.q.stride, count, h.dim, h.scale, queries.data());
+    const int64_t width = in_panels(seen(first + count - 1));
+    multiply({queries.data(), h.dim, 1}, keys_, count, width, h.dim, values.data(), stride(), false);
+    return width;
+  }
+  float largest(int64_t first, int64_t i) { return largest_seen(row(i), seen(first + i), allowed(first + i)); }
+  /// They become weights, up to a factor a row, the sum of which is returned.
+  float exponentiate(int64_t first, int64_t i, int64_t width, float most) { return exponentials(row(i), seen(first + i), width, allowed(first + i), most); }
+
+ private:
+  int64_t seen(int64_t query) const { return h.causal ? std::clamp<int64_t>(h.keys - h.queries + query + 1, 0, h.keys) : h.keys; }
+  const bool* allowed(int64_t query) const { return h.allowed ? h.allowed + query * h.allowed_stride : nullptr; }
+
+  const AttentionHead& h;
+  Panels keys_;
+
+ public:
+  std::vector<float> queries, values;   // scaled: [query_block, dim]; [query_block, stride()]
+};
+
+template <class T>
+void forward(const AttentionHead& h) {
+  Scores<T> scores(h);
+  Panels values(h.keys, h.dim);
+  pack(rows_of<T>(h.v, 0), h.v.stride, h.keys, h.dim, values);
+  std::vector<float> sums = room(query_block, values.columns());
+  for (int64_t first = 0; first < h.queries; first += query_block) {
+    const int64_t count = std::min(query_block, h.queries - first), width = scores.make(first, count);
+    float total[query_block];
+    for (int64_t i = 0; i < count; ++i) {
+      const float most = scores.largest(first, i);
+      total[i] = scores.exponentiate(first, i, width, most);
+      h.lse[first + i] = total[i] > 0 ? most + std::log(total[i]) : 0.0f;
+    }
+    multiply({scores.values.data(), scores.stride(), 1}, values, count, values.columns(), std::min(h.keys, width), sums.data(), values.columns(), false);
+    for (int64_t i = 0; i < count; ++i)
+      narrow(sums.data() + i * values.columns(), 0, 1, h.dim, total[i] > 0 ? 1 / total[i] : 0.0f, rows_to<T>(h.out, first + i), 0);
+  }
+}
+
+template <class T>
+void backward(const AttentionHead& h, const AttentionGradients& g) {
+  Scores<T> scores(h);
+  Panels values_turned(h.dim, h.keys), keys(h.keys, h.dim), queries(query_block, h.dim), grads(query_block, h.dim);
+  pack_turned(rows_of<T>(h.v, 0), h.v.stride, h.keys, h.dim, values_turned);
+  pack(rows_of<T>(h.k, 0), h.k.stride, h.keys, h.dim, keys);
+  const int64_t columns = keys.columns(), stride = scores.stride();
+  std::vector<float> d_keys = room(h.keys, columns), d_values = room(h.keys, columns), d_queries = room(query_block, columns);
+  std::vector<float> d_scores = room(query_block, stride), d_out = room(query_block, h.dim);
+  for (int64_t first = 0; first < h.queries; first += query_block) {
+    const int64_t count = std::min(query_block, h.queries - first), width = scores.make(first, count), depth = std::min(h.keys, width);
+    widen(rows_of<T>(g.out, first), g.out.stride, count, h.dim, 1.0f, d_out.data());
+    multiply({d_out.data(), h.dim, 1}, values_turned, count, width, h.dim, d_scores.data(), stride, false);
+    for (int64_t i = 0; i < count; ++i) {
+      scores.exponentiate(first, i, width, h.lse[first + i]);
+      through_softmax(scores.row(i), d_scores.data() + i * stride, width, dot(d_out.data() + i * h.dim, rows_of<T>(h.out, first + i), h.dim));
+    }
+    pack(d_out.data(), h.dim, count, h.dim, grads);
+    pack(scores.queries.data(), h.dim, count, h.dim, queries);
+    multiply({scores.values.data(), 1, stride}, grads, depth, columns, count, d_values.data(), columns, true);
+    multiply({d_scores.data(), 1, stride}, queries, depth, columns, count, d_keys.data(), columns, true);
+    multiply({d_scores.data(), stride, 1}, keys, count, columns, depth, d_queries.data(), columns, false);
+    narrow(d_queries.data(), columns, count, h.dim, h.scale, rows_to<T>(g.q, first), g.q.stride);
+  }
+  narrow(d_keys.data(), columns, h.keys, h.dim, 1.0f, rows_to<T>(g.k, 0), g.k.stride);
+  narrow(d_values.data(), columns, h.keys, h.dim, 1.0f, rows_to<T>(g.v, 0), g.v.stride);
+}
+
+}  // namespace
+
+void attention_cpu(const AttentionHead& head, Real type) {
+  with_real(type, [&](auto* t) { forward<std::remove_pointer_t<decltype(t)>>(head); });
+}
+
+void attention_backward_cpu(const AttentionHead& head, const AttentionGradients& gradients, Real type) {
+  with_real(type, [&](auto* t) { backward<std::remove_pointer_t<decltype(t)>>(head, gradients); });
+}
+
+}  // namespace graft::kernels

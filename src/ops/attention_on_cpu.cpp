@@ -1,0 +1,121 @@
+#include "attention_on_cpu.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cmath>
+
+#include "graft/kernels/attention.h"
+#include "graft/ops/launch.h"
+
+namespace graft {
+namespace {
+
+constexpr int64_t fewest_queries = 8;
+
+/// Heads of rows that may lie in wider ones: [tokens, heads, dim].
+Tensor by_token(const Tensor& x) {
+  const Tensor rows = x.stride(3) == 1 && (x.size(0) == 1 || x.stride(0) == x.size(1) * x.stride(1)) ? x : x.contiguous();
+  return rows.flatten(0, 1);
+}
+
+kernels::Matrix head_at(const Tensor& x, int64_t token, int64_t head) {
+  return {static_cast<char*>(const_cast<void*>(x.const_data_ptr())) + (token * x.stride(0) + head * x.stride(1)) * static_cast<int64_t>(x.element_size()), x.stride(0)};
+}
+
+/// Rows of queries that see the same rows of keys.
+struct Text {
+  int64_t query = 0, queries = 0, key = 0, keys = 0;
+};
+
+/// Who sees whom, beside the grouping of heads.
+struct Sight {
+  Tensor allowed, starts;   // bool [texts, queries, keys], int32 [texts + 1]: at most one of both is there
+  bool causal = true;
+  double scale = 1;
+};
+
+std::vector<Text> texts_of(const Tensor& q, const Tensor& k, const Tensor& starts) {
+  std::vector<Text> texts;
+  for (int64_t i = 0; !starts.defined() && i < q.size(0); ++i) texts.push_back({i * q.size(1), q.size(1), i * k.size(1), k.size(1)});
+  for (int64_t i = 0; starts.defined() && i + 1 < starts.size(0); ++i) {
+    const auto begin = starts[i].item<int64_t>(), length = starts[i + 1].item<int64_t>() - begin;
+    if (length > 0) texts.push_back({begin, length, begin, length});
+  }
+  return texts;
+}
+
+/// Heads of queries, keys, values and results by token.
+struct Setting {
+  Tensor q, k, v, out, lse;   // lse: fp32 [heads, tokens]
+  Sight sight;
+  std::vector<Text> texts;
+
+  /// f(head, text's, head's number) for each head of each text, cut over threads.
+  template <class F>
+  void for_heads(F&& f) const {
+    const int64_t heads = q.size(1), group = heads / k.size(1);
+    at::parallel_for(0, std::ssize(texts) * heads, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t h = i % heads, row = i / heads;
+        const Text& text = texts[static_cast<size_t>(row)];
+        kernels::AttentionHead head;
+        head.q = head_at(q, text.query, h), head.out = head_at(out, text.query, h);
+        head.k = head_at(k, text.key, h / group), head.v = head_at(v, text.key, h / group);
+        head.lse = lse.mutable_data_ptr<float>() + h * lse.size(1) + text.query;
+        head.queries = text.queries, head.keys = text.keys, head.dim = q.size(2);
+        head.scale = static_cast<float>(sight.scale), head.causal = sight.causal;
+        if (const Tensor& allowed = sight.allowed; allowed.defined()) head.allowed = allowed.const_data_ptr<bool>() + row * allowed.stride(0), head.allowed_stride = allowed.stride(1);
+        f(head, text, h);
+      }
+    });
+  }
+};
+
+class AttentionOnCpu : public torch::autograd::Function<AttentionOnCpu> {
+ public:
+  using Context = torch::autograd::AutogradContext;
+  static Tensor forward(Context* context, const Tensor& q, const Tensor& k, const Tensor& v, const Sight& sight) {
+    const Tensor out = at::empty(q.sizes(), q.options()), lse = at::empty({q.size(2), q.size(0) * q.size(1)}, q.options().dtype(at::kFloat));
+    setting(q, k, v, out, lse, sight).for_heads([&](const kernels::AttentionHead& head, const Text&, int64_t) { kernels::attention_cpu(head, real_type(q)); });
+    context->save_for_backward({q, k, v, out, lse, sight.allowed, sight.starts});
+    context->saved_data["causal"] = sight.causal, context->saved_data["scale"] = sight.scale;
+    return out.flatten(2);
+  }
+  static torch::autograd::variable_list backward(Context* context, torch::autograd::variable_list grads) {
+    const auto saved = context->get_saved_variables();
+    const Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3];
+    const int64_t group = q.size(2) / k.size(2);
+    const Tensor grad = by_token(grads[0].unflatten(2, {q.size(2), -1})), dq = at::empty(out.sizes(), out.options());
+    // A group's heads add to the same keys and values: each by itself first.
+    const std::vector<int64_t> each{k.size(0), k.size(1), k.size(2), group, k.size(3)};
+    const Tensor dk = at::empty(each, k.options()), dv = at::empty(each, v.options());
+    const Tensor d_query = by_token(dq), d_key = by_token(dk.flatten(2, 3)), d_value = by_token(dv.flatten(2, 3));
+    setting(q, k, v, out, saved[4], {saved[5], saved[6], context->saved_data["causal"].toBool(), context->saved_data["scale"].toDouble()})
+        .for_heads([&](const kernels::AttentionHead& head, const Text& text, int64_t h) {
+          kernels::attention_backward_cpu(head, {head_at(grad, text.query, h), head_at(d_query, text.query, h), head_at(d_key, text.key, h), head_at(d_value, text.key, h)}, real_type(q));
+        });
+    const auto grouped = [&](const Tensor& d) { return group == 1 ? d.squeeze(3) : d.sum(3); };
+    return {dq, grouped(dk), grouped(dv), Tensor()};
+  }
+
+ private:
+  static Setting setting(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out, const Tensor& lse, const Sight& sight) {
+    return {by_token(q), by_token(k), by_token(v), by_token(out), lse, sight, texts_of(q, k, sight.starts)};
+  }
+};
+
+}  // namespace
+
+bool has_cpu_attention(const Tensor& q, const AttentionMask& mask, const ScoreRule& rule) {
+  return has_cpu_kernel(q) && rule.cap == 0 && (q.size(1) >= fewest_queries || mask.texts.starts.defined());
+}
+
+Tensor attention_on_cpu(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule) {
+  Sight sight{{}, mask.texts.starts, true, rule.scale.value_or(1 / std::sqrt(static_cast<double>(q.size(3))))};
+  if (!sight.starts.defined() && mask.allowed.defined()) sight.allowed = mask.allowed.expand({q.size(0), 1, q.size(1), k.size(1)}).squeeze(1).contiguous();
+  if (!sight.starts.defined()) sight.causal = mask.causal && !mask.allowed.defined();
+  return AttentionOnCpu::apply(q, k, v, sight);
+}
+
+}  // namespace graft
