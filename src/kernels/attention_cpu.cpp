@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
+#include <memory>
 
 #include "real.h"
 #include "vector_exp.h"
@@ -17,21 +17,35 @@ constexpr int64_t depth_block = 128;   // of a panel that stays in the first cac
 using Lanes = float __attribute__((vector_size(64), aligned(4), may_alias));
 constexpr int64_t lanes = 16;
 
+bool has_many_registers() {
+#ifdef __x86_64__
+  return __builtin_cpu_supports("avx512f");
+#else
+  return true;
+#endif
+}
+
+/// Not filled: that would take a third of a short text's time.
+using Room = std::unique_ptr<float[]>;
+Room room(int64_t rows, int64_t columns) { return std::make_unique_for_overwrite<float[]>(static_cast<size_t>(rows * columns)); }
+
+Room zeros(int64_t rows, int64_t columns) { return std::make_unique<float[]>(static_cast<size_t>(rows * columns)); }
+
 int64_t in_panels(int64_t columns) { return (columns + panel - 1) / panel * panel; }
 
 /// [depth, columns] fp32, panels of 32 columns one after the other, zeros behind the last column.
 class Panels {
  public:
-  Panels(int64_t most_depth, int64_t columns) : columns_(in_panels(columns)), values_(static_cast<size_t>(most_depth * columns_)) {}
+  Panels(int64_t most_depth, int64_t columns) : columns_(in_panels(columns)), values_(room(most_depth, columns_)) {}
   int64_t columns() const { return columns_; }
   int64_t depth() const { return depth_; }
   void set_depth(int64_t depth) { depth_ = depth; }
-  float* at(int64_t column) { return values_.data() + column * depth_; }
-  const float* at(int64_t column) const { return values_.data() + column * depth_; }
+  float* at(int64_t column) { return values_.get() + column * depth_; }
+  const float* at(int64_t column) const { return values_.get() + column * depth_; }
 
  private:
   int64_t columns_, depth_ = 0;
-  std::vector<float> values_;
+  Room values_;
 };
 
 /// A left factor or a result: element (row, column) lies at row * row_step + column * column_step.
@@ -140,13 +154,13 @@ GRAFT_INLINE void multiply_rows(Left a, const float* b, int64_t rows, int64_t de
 
 /// c [rows, columns] = a b, or += it; b's first `columns`, whole panels, and its first `depth` rows.
 GRAFT_WIDE void multiply(Left a, const Panels& b, int64_t rows, int64_t columns, int64_t depth, float* c, int64_t c_stride, bool add) {
-  static const bool many_registers = __builtin_cpu_supports("avx512f");
+  static const bool many = has_many_registers();
   for (int64_t first = 0; first < columns; first += panel)
     for (int64_t p = 0; p < depth; p += depth_block) {
       const Left left{a.data + p * a.column_step, a.row_step, a.column_step};
       const float* right = b.at(first) + p * panel;
       const int64_t here = std::min(depth_block, depth - p);
-      if (many_registers) multiply_rows<8, 2>(left, right, rows, here, c + first, c_stride, add || p > 0);
+      if (many) multiply_rows<8, 2>(left, right, rows, here, c + first, c_stride, add || p > 0);
       else multiply_rows<6, 1>(left, right, rows, here, c + first, c_stride, add || p > 0);
     }
 }
@@ -195,8 +209,6 @@ const T* rows_of(Matrix x, int64_t first) { return static_cast<const T*>(x.data)
 template <class T>
 T* rows_to(Matrix x, int64_t first) { return static_cast<T*>(x.data) + first * x.stride; }
 
-std::vector<float> room(int64_t rows, int64_t columns) { return std::vector<float>(static_cast<size_t>(rows * columns)); }
-
 /// A head's scores, a block of queries at a time.
 template <class T>
 class Scores {
@@ -205,12 +217,12 @@ class Scores {
     pack_turned(rows_of<T>(h.k, 0), h.k.stride, h.keys, h.dim, keys_);
   }
   int64_t stride() const { return keys_.columns(); }
-  float* row(int64_t i) { return values.data() + i * stride(); }
+  float* row(int64_t i) { return values.get() + i * stride(); }
   /// Of the queries from `first` on; returns how many columns, whole panels, one of them sees.
   int64_t make(int64_t first, int64_t count) {
-    widen(rows_of<T>(h.q, first), h.q.stride, count, h.dim, h.scale, queries.data());
+    widen(rows_of<T>(h.q, first), h.q.stride, count, h.dim, h.scale, queries.get());
     const int64_t width = in_panels(seen(first + count - 1));
-    multiply({queries.data(), h.dim, 1}, keys_, count, width, h.dim, values.data(), stride(), false);
+    multiply({queries.get(), h.dim, 1}, keys_, count, width, h.dim, values.get(), stride(), false);
     return width;
   }
   float largest(int64_t first, int64_t i) { return largest_seen(row(i), seen(first + i), allowed(first + i)); }
@@ -225,7 +237,7 @@ class Scores {
   Panels keys_;
 
  public:
-  std::vector<float> queries, values;   // scaled: [query_block, dim]; [query_block, stride()]
+  Room queries, values;   // scaled: [query_block, dim]; [query_block, stride()]
 };
 
 template <class T>
@@ -233,7 +245,7 @@ void forward(const AttentionHead& h) {
   Scores<T> scores(h);
   Panels values(h.keys, h.dim);
   pack(rows_of<T>(h.v, 0), h.v.stride, h.keys, h.dim, values);
-  std::vector<float> sums = room(query_block, values.columns());
+  const Room sums = room(query_block, values.columns());
   for (int64_t first = 0; first < h.queries; first += query_block) {
     const int64_t count = std::min(query_block, h.queries - first), width = scores.make(first, count);
     float total[query_block];
@@ -242,9 +254,9 @@ void forward(const AttentionHead& h) {
       total[i] = scores.exponentiate(first, i, width, most);
       h.lse[first + i] = total[i] > 0 ? most + std::log(total[i]) : 0.0f;
     }
-    multiply({scores.values.data(), scores.stride(), 1}, values, count, values.columns(), std::min(h.keys, width), sums.data(), values.columns(), false);
+    multiply({scores.values.get(), scores.stride(), 1}, values, count, values.columns(), std::min(h.keys, width), sums.get(), values.columns(), false);
     for (int64_t i = 0; i < count; ++i)
-      narrow(sums.data() + i * values.columns(), 0, 1, h.dim, total[i] > 0 ? 1 / total[i] : 0.0f, rows_to<T>(h.out, first + i), 0);
+      narrow(sums.get() + i * values.columns(), 0, 1, h.dim, total[i] > 0 ? 1 / total[i] : 0.0f, rows_to<T>(h.out, first + i), 0);
   }
 }
 
@@ -255,25 +267,25 @@ void backward(const AttentionHead& h, const AttentionGradients& g) {
   pack_turned(rows_of<T>(h.v, 0), h.v.stride, h.keys, h.dim, values_turned);
   pack(rows_of<T>(h.k, 0), h.k.stride, h.keys, h.dim, keys);
   const int64_t columns = keys.columns(), stride = scores.stride();
-  std::vector<float> d_keys = room(h.keys, columns), d_values = room(h.keys, columns), d_queries = room(query_block, columns);
-  std::vector<float> d_scores = room(query_block, stride), d_out = room(query_block, h.dim);
+  const Room d_keys = zeros(h.keys, columns), d_values = zeros(h.keys, columns);
+  const Room d_queries = room(query_block, columns), d_scores = room(query_block, stride), d_out = room(query_block, h.dim);
   for (int64_t first = 0; first < h.queries; first += query_block) {
     const int64_t count = std::min(query_block, h.queries - first), width = scores.make(first, count), depth = std::min(h.keys, width);
-    widen(rows_of<T>(g.out, first), g.out.stride, count, h.dim, 1.0f, d_out.data());
-    multiply({d_out.data(), h.dim, 1}, values_turned, count, width, h.dim, d_scores.data(), stride, false);
+    widen(rows_of<T>(g.out, first), g.out.stride, count, h.dim, 1.0f, d_out.get());
+    multiply({d_out.get(), h.dim, 1}, values_turned, count, width, h.dim, d_scores.get(), stride, false);
     for (int64_t i = 0; i < count; ++i) {
       scores.exponentiate(first, i, width, h.lse[first + i]);
-      through_softmax(scores.row(i), d_scores.data() + i * stride, width, dot(d_out.data() + i * h.dim, rows_of<T>(h.out, first + i), h.dim));
+      through_softmax(scores.row(i), d_scores.get() + i * stride, width, dot(d_out.get() + i * h.dim, rows_of<T>(h.out, first + i), h.dim));
     }
-    pack(d_out.data(), h.dim, count, h.dim, grads);
-    pack(scores.queries.data(), h.dim, count, h.dim, queries);
-    multiply({scores.values.data(), 1, stride}, grads, depth, columns, count, d_values.data(), columns, true);
-    multiply({d_scores.data(), 1, stride}, queries, depth, columns, count, d_keys.data(), columns, true);
-    multiply({d_scores.data(), stride, 1}, keys, count, columns, depth, d_queries.data(), columns, false);
-    narrow(d_queries.data(), columns, count, h.dim, h.scale, rows_to<T>(g.q, first), g.q.stride);
+    pack(d_out.get(), h.dim, count, h.dim, grads);
+    pack(scores.queries.get(), h.dim, count, h.dim, queries);
+    multiply({scores.values.get(), 1, stride}, grads, depth, columns, count, d_values.get(), columns, true);
+    multiply({d_scores.get(), 1, stride}, queries, depth, columns, count, d_keys.get(), columns, true);
+    multiply({d_scores.get(), stride, 1}, keys, count, columns, depth, d_queries.get(), columns, false);
+    narrow(d_queries.get(), columns, count, h.dim, h.scale, rows_to<T>(g.q, first), g.q.stride);
   }
-  narrow(d_keys.data(), columns, h.keys, h.dim, 1.0f, rows_to<T>(g.k, 0), g.k.stride);
-  narrow(d_values.data(), columns, h.keys, h.dim, 1.0f, rows_to<T>(g.v, 0), g.v.stride);
+  narrow(d_keys.get(), columns, h.keys, h.dim, 1.0f, rows_to<T>(g.k, 0), g.k.stride);
+  narrow(d_values.get(), columns, h.keys, h.dim, 1.0f, rows_to<T>(g.v, 0), g.v.stride);
 }
 
 }  // namespace

@@ -103,14 +103,13 @@ class Play {
     return std::min(shape_.targets, loss_chunk_rows) * classes;
   }
 
-  /// The gradient takes the logits' place on a GPU; the readable text has both in fp32. A head of codes is made dense for its two products.
+  /// The gradient takes the logits' place. A head of codes is made dense for its two products.
   void chunk_of_product() {
     int64_t scratch = 0;
     for (const Site* site : s_.outline.sites())
       if (site->role() == Role::head && s_.storage(site->path())) scratch = site->weight()->in_features() * site->weight()->out_features() * element_;
-    const int64_t text = shape_.on_cpu ? (element_ < 4 ? 8 : 4) : 0, product = std::min(shape_.targets, loss_chunk_rows) * s_.outline.hidden_size() * element_;
+    const int64_t product = std::min(shape_.targets, loss_chunk_rows) * s_.outline.hidden_size() * element_;
     const Room logits = tally_.hold(logits_kind, chunk_logits() * element_);
-    tally_.touch(logits_kind, chunk_logits() * text);
     tally_.touch(logits_kind, scratch + product);
   }
 

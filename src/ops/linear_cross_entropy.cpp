@@ -14,14 +14,25 @@ void for_chunks(int64_t rows, F&& f) {
   for (int64_t begin = 0; begin < rows; begin += loss_chunk_rows) f(begin, std::min(rows, begin + loss_chunk_rows));
 }
 
-/// Each row's loss, and over its logits the gradient: softmax - what is right. On a GPU in place.
-Tensor row_losses(Tensor& logits, const Tensor& targets, double smoothing) {
-  if (has_gpu_kernel(logits) && logits.is_contiguous()) {
-    Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
-    kernels::cross_entropy_cuda(logits.mutable_data_ptr(), real_type(logits), logits.size(0), logits.size(1), targets.const_data_ptr<int64_t>(),
-                                static_cast<float>(smoothing), losses.mutable_data_ptr<float>(), current_stream(logits));
+/// Each row's loss; its logits become their gradient: softmax - what is right.
+Tensor losses_in_place(Tensor& logits, const Tensor& targets, double smoothing) {
+  Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
+  const int64_t columns = logits.size(1), *target = targets.const_data_ptr<int64_t>();
+  auto* const loss = losses.mutable_data_ptr<float>();
+  const auto share = static_cast<float>(smoothing);
+  if (logits.is_cuda()) {
+    kernels::cross_entropy_cuda(logits.mutable_data_ptr(), real_type(logits), logits.size(0), columns, target, share, loss, current_stream(logits));
     return losses;
   }
+  for_rows(logits.size(0), columns, [&](int64_t begin, int64_t end) {
+    kernels::cross_entropy_cpu(row_of(logits, begin, columns), real_type(logits), end - begin, columns, target + begin, share, loss + begin);
+  });
+  return losses;
+}
+
+/// The same, the readable text.
+Tensor row_losses(Tensor& logits, const Tensor& targets, double smoothing) {
+  if ((has_gpu_kernel(logits) || has_cpu_kernel(logits)) && logits.is_contiguous()) return losses_in_place(logits, targets, smoothing);
   const Tensor target = targets.clamp_min(0).unsqueeze(1), nothing = targets.lt(0);
   Tensor log_p = at::log_softmax(logits.to(wide_type(logits)), 1);
   const double each = smoothing / static_cast<double>(logits.size(1));

@@ -26,8 +26,8 @@ class PissaAdapter : public LoraAdapter {
     a0_.copy_(a), b0_.copy_(b);
   }
   Tensor forward(const Tensor& x, const Frozen& base, const Batch& batch) override {
-    const Tensor y = LoraAdapter::forward(x, base, batch);
-    return y - at::linear(at::linear(x, a0_.to(x.scalar_type())), b0_.to(x.scalar_type())) * scale_;
+    const Tensor y = LoraAdapter::forward(x, base, batch), narrow = at::linear(x, a0_.to(x.scalar_type()));
+    return at::addmm(y.flatten(0, -2), narrow.flatten(0, -2), b0_.to(x.scalar_type()).t(), 1, -scale_).view(y.sizes());   // one tensor more, not three
   }
   std::optional<Tensor> forward_parts(const Tensor&, const std::vector<Adapter*>&, const Frozen&, const Batch&) override { return std::nullopt; }
   std::optional<LowRank> low_rank() const override { return LowRank{stacked_a(), stacked_b(), scale_}; }

@@ -122,6 +122,7 @@ void fp8_rows_cuda(Matrix x, uint8_t* values, float* scales, Real type, int64_t 
 // --- Cross-entropy ------------------------------------------------------------------------------------------------------------------
 // losses[i] = -sum over c of right[c] log softmax(logits[i])[c], where right = (1 - smoothing) one_hot(targets[i]) + smoothing / columns, and logits become
 // softmax - right; a negative target: loss and row are 0. In fp32.
+void cross_entropy_cpu(void* logits, Real type, int64_t rows, int64_t columns, const int64_t* targets, float smoothing, float* losses);
 void cross_entropy_cuda(void* logits, Real type, int64_t rows, int64_t columns, const int64_t* targets, float smoothing, float* losses, void* stream);
 
 // --- AdamW with moments of 8 bits -----------------------------------------------------------------------------------------------------
