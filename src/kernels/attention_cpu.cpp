@@ -14,14 +14,16 @@ namespace {
 constexpr int64_t panel = 32;          // columns of a right factor that lie together
 constexpr int64_t query_block = 64;
 constexpr int64_t depth_block = 128;   // of a panel that stays in the first cache
-using Lanes = float __attribute__((vector_size(64), aligned(4), may_alias));
-constexpr int64_t lanes = 16;
+constexpr int64_t lanes = 16;          // partial sums
+using Vector8 = float __attribute__((vector_size(32), aligned(4), may_alias));
+using Vector16 = float __attribute__((vector_size(64), aligned(4), may_alias));
 
-bool has_many_registers() {
+/// 32 registers of 16 numbers, not 16 of 8: a vector that no register holds would go through memory.
+bool has_wide_registers() {
 #ifdef __x86_64__
   return __builtin_cpu_supports("avx512f");
 #else
-  return true;
+  return false;
 #endif
 }
 
@@ -125,58 +127,75 @@ GRAFT_DEFINE(Bf16)
 GRAFT_DEFINE(Fp16)
 #undef GRAFT_DEFINE
 
-template <int rows, int vectors>
+template <class Vector, int rows, int vectors>
 GRAFT_INLINE void multiply_tile(Left a, const float* b, int64_t depth, float* c, int64_t c_stride, bool add) {
-  Lanes sums[rows][vectors];
+  constexpr int64_t width = sizeof(Vector) / sizeof(float);
+  Vector sums[rows][vectors];
   for (int r = 0; r < rows; ++r)
-    for (int v = 0; v < vectors; ++v) sums[r][v] = add ? *reinterpret_cast<const Lanes*>(c + r * c_stride + v * lanes) : Lanes{};
+    for (int v = 0; v < vectors; ++v) sums[r][v] = add ? *reinterpret_cast<const Vector*>(c + r * c_stride + v * width) : Vector{};
   for (int64_t p = 0; p < depth; ++p, b += panel) {
-    Lanes right[vectors];
-    for (int v = 0; v < vectors; ++v) right[v] = *reinterpret_cast<const Lanes*>(b + v * lanes);
+    Vector right[vectors];
+    for (int v = 0; v < vectors; ++v) right[v] = *reinterpret_cast<const Vector*>(b + v * width);
     for (int r = 0; r < rows; ++r) {
       const float left = a.data[r * a.row_step + p * a.column_step];
       for (int v = 0; v < vectors; ++v) sums[r][v] += left * right[v];
     }
   }
   for (int r = 0; r < rows; ++r)
-    for (int v = 0; v < vectors; ++v) *reinterpret_cast<Lanes*>(c + r * c_stride + v * lanes) = sums[r][v];
+    for (int v = 0; v < vectors; ++v) *reinterpret_cast<Vector*>(c + r * c_stride + v * width) = sums[r][v];
 }
 
-/// As many rows as registers hold sums of.
-template <int most_rows, int vectors>
+/// As many rows and columns at once as registers hold sums of.
+template <class Vector, int most_rows, int vectors>
 GRAFT_INLINE void multiply_rows(Left a, const float* b, int64_t rows, int64_t depth, float* c, int64_t c_stride, bool add) {
-  for (int64_t column = 0; column < panel; column += vectors * lanes) {
+  const auto tile_at = [&](int64_t row) { return Left{a.data + row * a.row_step, a.row_step, a.column_step}; };
+  constexpr int64_t width = vectors * static_cast<int64_t>(sizeof(Vector) / sizeof(float));
+  for (int64_t column = 0; column < panel; column += width) {
     int64_t r = 0;
-    for (; r + most_rows <= rows; r += most_rows) multiply_tile<most_rows, vectors>({a.data + r * a.row_step, a.row_step, a.column_step}, b + column, depth, c + r * c_stride + column, c_stride, add);
-    for (; r < rows; ++r) multiply_tile<1, vectors>({a.data + r * a.row_step, a.row_step, a.column_step}, b + column, depth, c + r * c_stride + column, c_stride, add);
+    for (; r + most_rows <= rows; r += most_rows) multiply_tile<Vector, most_rows, vectors>(tile_at(r), b + column, depth, c + r * c_stride + column, c_stride, add);
+    for (; r < rows; ++r) multiply_tile<Vector, 1, vectors>(tile_at(r), b + column, depth, c + r * c_stride + column, c_stride, add);
   }
 }
 
 /// c [rows, columns] = a b, or += it; b's first `columns`, whole panels, and its first `depth` rows.
 GRAFT_WIDE void multiply(Left a, const Panels& b, int64_t rows, int64_t columns, int64_t depth, float* c, int64_t c_stride, bool add) {
-  static const bool many = has_many_registers();
+  static const bool wide = has_wide_registers();
   for (int64_t first = 0; first < columns; first += panel)
     for (int64_t p = 0; p < depth; p += depth_block) {
       const Left left{a.data + p * a.column_step, a.row_step, a.column_step};
       const float* right = b.at(first) + p * panel;
       const int64_t here = std::min(depth_block, depth - p);
-      if (many) multiply_rows<8, 2>(left, right, rows, here, c + first, c_stride, add || p > 0);
-      else multiply_rows<6, 1>(left, right, rows, here, c + first, c_stride, add || p > 0);
+      if (wide) multiply_rows<Vector16, 8, 2>(left, right, rows, here, c + first, c_stride, add || p > 0);
+      else multiply_rows<Vector8, 6, 2>(left, right, rows, here, c + first, c_stride, add || p > 0);
     }
 }
 
-/// exp(score - most) where a query sees the key, else 0; returns the row's sum.
-GRAFT_WIDE float exponentials(float* row, int64_t seen, int64_t width, const bool* allowed, float most) {
+/// Keys that the row's query does not see.
+GRAFT_WIDE void hide(float* row, const bool* allowed, int64_t count) {
+  for (int64_t c = 0; c < count; ++c) row[c] = allowed[c] ? row[c] : -INFINITY;
+}
+
+GRAFT_WIDE float largest_of(const float* row, int64_t count) {
+  float each[lanes], most = -INFINITY;
+  for (float& e : each) e = -INFINITY;
+  int64_t c = 0;
+  for (; c + lanes <= count; c += lanes)
+    for (int l = 0; l < lanes; ++l) each[l] = row[c + l] > each[l] ? row[c + l] : each[l];
+  for (; c < count; ++c) most = row[c] > most ? row[c] : most;
+  for (const float e : each) most = e > most ? e : most;
+  return most;
+}
+
+/// exp(score - most), zeros where a key is hidden and behind the first `count`; returns the row's sum.
+GRAFT_WIDE float exponentials(float* row, int64_t count, int64_t width, float most) {
   float sums[lanes] = {};
   int64_t c = 0;
-  if (allowed)
-    for (; c < seen; ++c) row[c] = allowed[c] ? row[c] : -INFINITY;
-  for (c = 0; c + lanes <= seen; c += lanes)
+  for (; c + lanes <= count; c += lanes)
     for (int l = 0; l < lanes; ++l) {
       const float x = row[c + l], e = x == -INFINITY ? 0.0f : exp_vectorisable(x - most);
       row[c + l] = e, sums[l] += e;
     }
-  for (; c < seen; ++c) {
+  for (; c < count; ++c) {
     row[c] = row[c] == -INFINITY ? 0.0f : exp_vectorisable(row[c] - most);
     sums[0] += row[c];
   }
@@ -184,19 +203,6 @@ GRAFT_WIDE float exponentials(float* row, int64_t seen, int64_t width, const boo
   float sum = 0;
   for (const float s : sums) sum += s;
   return sum;
-}
-
-GRAFT_WIDE float largest_seen(const float* row, int64_t seen, const bool* allowed) {
-  float each[lanes], most = -INFINITY;
-  for (float& e : each) e = -INFINITY;
-  int64_t c = 0;
-  if (!allowed)
-    for (; c + lanes <= seen; c += lanes)
-      for (int l = 0; l < lanes; ++l) each[l] = row[c + l] > each[l] ? row[c + l] : each[l];
-  for (; c < seen; ++c)
-    if ((!allowed || allowed[c]) && row[c] > most) most = row[c];
-  for (const float e : each) most = e > most ? e : most;
-  return most;
 }
 
 /// d, the gradient of a row of weights, becomes that of its scores.
@@ -223,15 +229,15 @@ class Scores {
     widen(rows_of<T>(h.q, first), h.q.stride, count, h.dim, h.scale, queries.get());
     const int64_t width = in_panels(seen(first + count - 1));
     multiply({queries.get(), h.dim, 1}, keys_, count, width, h.dim, values.get(), stride(), false);
+    for (int64_t i = 0; h.allowed && i < count; ++i) hide(row(i), h.allowed + (first + i) * h.allowed_stride, seen(first + i));
     return width;
   }
-  float largest(int64_t first, int64_t i) { return largest_seen(row(i), seen(first + i), allowed(first + i)); }
+  float largest(int64_t first, int64_t i) { return largest_of(row(i), seen(first + i)); }
   /// They become weights, up to a factor a row, the sum of which is returned.
-  float exponentiate(int64_t first, int64_t i, int64_t width, float most) { return exponentials(row(i), seen(first + i), width, allowed(first + i), most); }
+  float exponentiate(int64_t first, int64_t i, int64_t width, float most) { return exponentials(row(i), seen(first + i), width, most); }
 
  private:
   int64_t seen(int64_t query) const { return h.causal ? std::clamp<int64_t>(h.keys - h.queries + query + 1, 0, h.keys) : h.keys; }
-  const bool* allowed(int64_t query) const { return h.allowed ? h.allowed + query * h.allowed_stride : nullptr; }
 
   const AttentionHead& h;
   Panels keys_;
@@ -245,7 +251,7 @@ void forward(const AttentionHead& h) {
   Scores<T> scores(h);
   Panels values(h.keys, h.dim);
   pack(rows_of<T>(h.v, 0), h.v.stride, h.keys, h.dim, values);
-  const Room sums = room(query_block, values.columns());
+  const Room sums = zeros(query_block, values.columns());
   for (int64_t first = 0; first < h.queries; first += query_block) {
     const int64_t count = std::min(query_block, h.queries - first), width = scores.make(first, count);
     float total[query_block];
@@ -268,7 +274,7 @@ void backward(const AttentionHead& h, const AttentionGradients& g) {
   pack(rows_of<T>(h.k, 0), h.k.stride, h.keys, h.dim, keys);
   const int64_t columns = keys.columns(), stride = scores.stride();
   const Room d_keys = zeros(h.keys, columns), d_values = zeros(h.keys, columns);
-  const Room d_queries = room(query_block, columns), d_scores = room(query_block, stride), d_out = room(query_block, h.dim);
+  const Room d_queries = zeros(query_block, columns), d_scores = room(query_block, stride), d_out = room(query_block, h.dim);
   for (int64_t first = 0; first < h.queries; first += query_block) {
     const int64_t count = std::min(query_block, h.queries - first), width = scores.make(first, count), depth = std::min(h.keys, width);
     widen(rows_of<T>(g.out, first), g.out.stride, count, h.dim, 1.0f, d_out.get());
