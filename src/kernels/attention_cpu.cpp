@@ -1,96 +1,17 @@
-// Attention's products on the CPU. One thread each: callers cut the heads.
+// Attention on the CPU. One thread: callers cut the heads.
 #include "graft/kernels/attention.h"
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 
-#include "real.h"
+#include "panels.h"
 #include "vector_exp.h"
 
 namespace graft::kernels {
 namespace {
 
-constexpr int64_t panel = 32;          // columns of a right factor that lie together
 constexpr int64_t query_block = 64;
-constexpr int64_t depth_block = 128;   // of a panel that stays in the first cache
-constexpr int64_t lanes = 16;          // partial sums
-using Vector8 = float __attribute__((vector_size(32), aligned(4), may_alias));
-using Vector16 = float __attribute__((vector_size(64), aligned(4), may_alias));
-
-/// 32 registers of 16 numbers, not 16 of 8: a vector that no register holds would go through memory.
-bool has_wide_registers() {
-#ifdef __x86_64__
-  return __builtin_cpu_supports("avx512f");
-#else
-  return false;
-#endif
-}
-
-/// Not filled: that would take a third of a short text's time.
-using Room = std::unique_ptr<float[]>;
-Room room(int64_t rows, int64_t columns) { return std::make_unique_for_overwrite<float[]>(static_cast<size_t>(rows * columns)); }
-
-Room zeros(int64_t rows, int64_t columns) { return std::make_unique<float[]>(static_cast<size_t>(rows * columns)); }
-
-int64_t in_panels(int64_t columns) { return (columns + panel - 1) / panel * panel; }
-
-/// [depth, columns] fp32, panels of 32 columns one after the other, zeros behind the last column.
-class Panels {
- public:
-  Panels(int64_t most_depth, int64_t columns) : columns_(in_panels(columns)), values_(room(most_depth, columns_)) {}
-  int64_t columns() const { return columns_; }
-  int64_t depth() const { return depth_; }
-  void set_depth(int64_t depth) { depth_ = depth; }
-  float* at(int64_t column) { return values_.get() + column * depth_; }
-  const float* at(int64_t column) const { return values_.get() + column * depth_; }
-
- private:
-  int64_t columns_, depth_ = 0;
-  Room values_;
-};
-
-/// A left factor or a result: element (row, column) lies at row * row_step + column * column_step.
-struct Left {
-  const float* data;
-  int64_t row_step, column_step;
-};
-
-/// `from` as it lies: its rows are the depth.
-template <class T>
-GRAFT_INLINE void pack_rows(const T* from, int64_t stride, int64_t rows, int64_t columns, Panels& to) {
-  to.set_depth(rows);
-  for (int64_t first = 0; first < to.columns(); first += panel) {
-    const int64_t here = std::min(panel, columns - first);
-    float* row = to.at(first);
-    for (int64_t i = 0; i < rows; ++i, row += panel) {
-      const T* source = from + i * stride + first;
-      if (here == panel) {
-        for (int64_t c = 0; c < panel; ++c) row[c] = to_float(source[c]);
-      } else {
-        for (int64_t c = 0; c < panel; ++c) row[c] = c < here ? to_float(source[c]) : 0.0f;
-      }
-    }
-  }
-}
-
-/// Its transpose: its columns are the depth.
-template <class T>
-GRAFT_INLINE void pack_columns(const T* from, int64_t stride, int64_t rows, int64_t columns, Panels& to) {
-  to.set_depth(columns);
-  for (int64_t first = 0; first < to.columns(); first += panel) {
-    float* column = to.at(first);
-    const T* source = from + first * stride;
-    const int64_t here = std::min(panel, rows - first);
-    for (int64_t c = 0; c < columns; ++c, column += panel) {
-      if (here == panel) {
-        for (int64_t i = 0; i < panel; ++i) column[i] = to_float(source[i * stride + c]);
-      } else {
-        for (int64_t i = 0; i < panel; ++i) column[i] = i < here ? to_float(source[i * stride + c]) : 0.0f;
-      }
-    }
-  }
-}
+constexpr int64_t lanes = 16;   // partial sums
 
 template <class T>
 GRAFT_INLINE void widen_rows(const T* from, int64_t stride, int64_t rows, int64_t columns, float scale, float* to) {
@@ -117,8 +38,6 @@ GRAFT_INLINE float dot_row(const float* x, const T* y, int64_t columns) {
 
 // One function a type, because target_clones does not take templates.
 #define GRAFT_DEFINE(T)                                                                                                                         \
-  GRAFT_WIDE void pack(const T* x, int64_t s, int64_t n, int64_t c, Panels& to) { pack_rows(x, s, n, c, to); }                                 \
-  GRAFT_WIDE void pack_turned(const T* x, int64_t s, int64_t n, int64_t c, Panels& to) { pack_columns(x, s, n, c, to); }                       \
   GRAFT_WIDE void widen(const T* x, int64_t s, int64_t n, int64_t c, float a, float* to) { widen_rows(x, s, n, c, a, to); }                    \
   GRAFT_WIDE void narrow(const float* x, int64_t xs, int64_t n, int64_t c, float a, T* to, int64_t s) { narrow_rows(x, xs, n, c, a, to, s); }  \
   GRAFT_WIDE float dot(const float* x, const T* y, int64_t c) { return dot_row(x, y, c); }
@@ -126,49 +45,6 @@ GRAFT_DEFINE(float)
 GRAFT_DEFINE(Bf16)
 GRAFT_DEFINE(Fp16)
 #undef GRAFT_DEFINE
-
-template <class Vector, int rows, int vectors>
-GRAFT_INLINE void multiply_tile(Left a, const float* b, int64_t depth, float* c, int64_t c_stride, bool add) {
-  constexpr int64_t width = sizeof(Vector) / sizeof(float);
-  Vector sums[rows][vectors];
-  for (int r = 0; r < rows; ++r)
-    for (int v = 0; v < vectors; ++v) sums[r][v] = add ? *reinterpret_cast<const Vector*>(c + r * c_stride + v * width) : Vector{};
-  for (int64_t p = 0; p < depth; ++p, b += panel) {
-    Vector right[vectors];
-    for (int v = 0; v < vectors; ++v) right[v] = *reinterpret_cast<const Vector*>(b + v * width);
-    for (int r = 0; r < rows; ++r) {
-      const float left = a.data[r * a.row_step + p * a.column_step];
-      for (int v = 0; v < vectors; ++v) sums[r][v] += left * right[v];
-    }
-  }
-  for (int r = 0; r < rows; ++r)
-    for (int v = 0; v < vectors; ++v) *reinterpret_cast<Vector*>(c + r * c_stride + v * width) = sums[r][v];
-}
-
-/// As many rows and columns at once as registers hold sums of.
-template <class Vector, int most_rows, int vectors>
-GRAFT_INLINE void multiply_rows(Left a, const float* b, int64_t rows, int64_t depth, float* c, int64_t c_stride, bool add) {
-  const auto tile_at = [&](int64_t row) { return Left{a.data + row * a.row_step, a.row_step, a.column_step}; };
-  constexpr int64_t width = vectors * static_cast<int64_t>(sizeof(Vector) / sizeof(float));
-  for (int64_t column = 0; column < panel; column += width) {
-    int64_t r = 0;
-    for (; r + most_rows <= rows; r += most_rows) multiply_tile<Vector, most_rows, vectors>(tile_at(r), b + column, depth, c + r * c_stride + column, c_stride, add);
-    for (; r < rows; ++r) multiply_tile<Vector, 1, vectors>(tile_at(r), b + column, depth, c + r * c_stride + column, c_stride, add);
-  }
-}
-
-/// c [rows, columns] = a b, or += it; b's first `columns`, whole panels, and its first `depth` rows.
-GRAFT_WIDE void multiply(Left a, const Panels& b, int64_t rows, int64_t columns, int64_t depth, float* c, int64_t c_stride, bool add) {
-  static const bool wide = has_wide_registers();
-  for (int64_t first = 0; first < columns; first += panel)
-    for (int64_t p = 0; p < depth; p += depth_block) {
-      const Left left{a.data + p * a.column_step, a.row_step, a.column_step};
-      const float* right = b.at(first) + p * panel;
-      const int64_t here = std::min(depth_block, depth - p);
-      if (wide) multiply_rows<Vector16, 8, 2>(left, right, rows, here, c + first, c_stride, add || p > 0);
-      else multiply_rows<Vector8, 6, 2>(left, right, rows, here, c + first, c_stride, add || p > 0);
-    }
-}
 
 /// Keys that the row's query does not see.
 GRAFT_WIDE void hide(float* row, const bool* allowed, int64_t count) {
