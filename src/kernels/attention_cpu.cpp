@@ -5,13 +5,12 @@
 #include <cmath>
 
 #include "panels.h"
-#include "vector_exp.h"
+#include "rows.h"
 
 namespace graft::kernels {
 namespace {
 
 constexpr int64_t query_block = 64;
-constexpr int64_t lanes = 16;   // partial sums
 
 template <class T>
 GRAFT_INLINE void widen_rows(const T* from, int64_t stride, int64_t rows, int64_t columns, float scale, float* to) {
@@ -36,14 +35,11 @@ GRAFT_INLINE float dot_row(const float* x, const T* y, int64_t columns) {
   return sum;
 }
 
-// One function a type, because target_clones does not take templates.
 #define GRAFT_DEFINE(T)                                                                                                                         \
   GRAFT_WIDE void widen(const T* x, int64_t s, int64_t n, int64_t c, float a, float* to) { widen_rows(x, s, n, c, a, to); }                    \
   GRAFT_WIDE void narrow(const float* x, int64_t xs, int64_t n, int64_t c, float a, T* to, int64_t s) { narrow_rows(x, xs, n, c, a, to, s); }  \
   GRAFT_WIDE float dot(const float* x, const T* y, int64_t c) { return dot_row(x, y, c); }
-GRAFT_DEFINE(float)
-GRAFT_DEFINE(Bf16)
-GRAFT_DEFINE(Fp16)
+GRAFT_EACH_REAL(GRAFT_DEFINE)
 #undef GRAFT_DEFINE
 
 /// Keys that the row's query does not see.
@@ -51,16 +47,7 @@ GRAFT_WIDE void hide(float* row, const bool* allowed, int64_t count) {
   for (int64_t c = 0; c < count; ++c) row[c] = allowed[c] ? row[c] : -INFINITY;
 }
 
-GRAFT_WIDE float largest_of(const float* row, int64_t count) {
-  float each[lanes], most = -INFINITY;
-  for (float& e : each) e = -INFINITY;
-  int64_t c = 0;
-  for (; c + lanes <= count; c += lanes)
-    for (int l = 0; l < lanes; ++l) each[l] = row[c + l] > each[l] ? row[c + l] : each[l];
-  for (; c < count; ++c) most = row[c] > most ? row[c] : most;
-  for (const float e : each) most = e > most ? e : most;
-  return most;
-}
+GRAFT_WIDE float largest(const float* row, int64_t count) { return largest_of(row, count); }
 
 /// exp(score - most), zeros where a key is hidden and behind the first `count`; returns the row's sum.
 GRAFT_WIDE float exponentials(float* row, int64_t count, int64_t width, float most) {
@@ -108,7 +95,7 @@ class Scores {
     for (int64_t i = 0; h.allowed && i < count; ++i) hide(row(i), h.allowed + (first + i) * h.allowed_stride, seen(first + i));
     return width;
   }
-  float largest(int64_t first, int64_t i) { return largest_of(row(i), seen(first + i)); }
+  float most(int64_t first, int64_t i) { return largest(row(i), seen(first + i)); }
   /// They become weights, up to a factor a row, the sum of which is returned.
   float exponentiate(int64_t first, int64_t i, int64_t width, float most) { return exponentials(row(i), seen(first + i), width, most); }
 
@@ -132,7 +119,7 @@ void forward(const AttentionHead& h) {
     const int64_t count = std::min(query_block, h.queries - first), width = scores.make(first, count);
     float total[query_block];
     for (int64_t i = 0; i < count; ++i) {
-      const float most = scores.largest(first, i);
+      const float most = scores.most(first, i);
       total[i] = scores.exponentiate(first, i, width, most);
       h.lse[first + i] = total[i] > 0 ? most + std::log(total[i]) : 0.0f;
     }

@@ -4,9 +4,7 @@
 #include <vector>
 
 #include "philox.h"
-#include "real.h"
-#include "vector_exp.h"
-#include "wide.h"
+#include "rows.h"
 
 namespace graft::kernels {
 namespace {
@@ -16,7 +14,6 @@ GRAFT_INLINE float sigmoid(float x) { return 1.0f / (1.0f + exp_vectorisable(-x)
 template <class T>
 GRAFT_INLINE void rms_norm_rows(const T* x, const T* weight, T* y, float* rstd, int64_t rows, int64_t columns, float eps) {
   for (int64_t i = 0; i < rows; ++i, x += columns, y += columns) {
-    constexpr int lanes = 16;  // partial sums: one order of additions for every instruction set
     float sums[lanes] = {};
     int64_t c = 0;
     for (; c + lanes <= columns; c += lanes)
@@ -34,7 +31,6 @@ template <class T>
 GRAFT_INLINE void rms_norm_backward_rows(const T* grad, const T* x, const T* weight, const float* rstd, T* dx, int64_t rows,
                                          int64_t columns) {
   for (int64_t i = 0; i < rows; ++i, x += columns, grad += columns, dx += columns) {
-    constexpr int lanes = 16;
     float sums[lanes] = {};
     int64_t c = 0;
     for (; c + lanes <= columns; c += lanes)
@@ -95,7 +91,6 @@ void dropout_rows(const T* x, T* y, int64_t rows, int64_t columns, const int64_t
 float unit_interval(uint32_t random) { return static_cast<float>(random >> 8) * (1.0f / 16777216.0f); }  // [0, 1)
 
 // One function a type and kernel, because target_clones does not take templates.
-#define GRAFT_EACH_REAL(define) define(float) define(Bf16) define(Fp16)
 #define GRAFT_DEFINE(T)                                                                                                               \
   GRAFT_WIDE void norm(const T* x, const T* w, T* y, float* r, int64_t n, int64_t c, float e) { rms_norm_rows(x, w, y, r, n, c, e); } \
   GRAFT_WIDE void norm_backward(const T* g, const T* x, const T* w, const float* r, T* d, int64_t n, int64_t c) {                     \

@@ -2,26 +2,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "real.h"
-#include "vector_exp.h"
+#include "rows.h"
 
 namespace graft::kernels {
 namespace {
 
-constexpr int64_t lanes = 16;
 constexpr int64_t stretch = 1024;   // columns that are added up in fp32, before they join the others in fp64
-
-template <class T>
-GRAFT_INLINE float largest_of(const T* x, int64_t columns) {
-  float each[lanes], largest = -INFINITY;
-  for (float& e : each) e = -INFINITY;
-  int64_t c = 0;
-  for (; c + lanes <= columns; c += lanes)
-    for (int l = 0; l < lanes; ++l) each[l] = to_float(x[c + l]) > each[l] ? to_float(x[c + l]) : each[l];
-  for (; c < columns; ++c) each[0] = std::max(each[0], to_float(x[c]));
-  for (const float e : each) largest = std::max(largest, e);
-  return largest;
-}
 
 struct Sums {
   double exponentials = 0, logits = 0;   // of exp(x - largest), and of x - largest
@@ -64,9 +50,7 @@ GRAFT_INLINE float through_row(T* x, int64_t columns, int64_t target, float smoo
 
 #define GRAFT_DEFINE(T) \
   GRAFT_WIDE float through(T* x, int64_t columns, int64_t target, float smoothing) { return through_row(x, columns, target, smoothing); }
-GRAFT_DEFINE(float)
-GRAFT_DEFINE(Bf16)
-GRAFT_DEFINE(Fp16)
+GRAFT_EACH_REAL(GRAFT_DEFINE)
 #undef GRAFT_DEFINE
 
 }  // namespace

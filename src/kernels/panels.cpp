@@ -100,13 +100,10 @@ GRAFT_WIDE void multiply(Left a, const Panels& b, int64_t rows, int64_t columns,
     }
 }
 
-// One function a type, because target_clones does not take templates.
 #define GRAFT_DEFINE(T)                                                                                                    \
   GRAFT_WIDE void pack(const T* x, int64_t stride, int64_t n, int64_t c, Panels& to) { pack_rows(x, stride, n, c, to); }   \
   GRAFT_WIDE void pack_turned(const T* x, int64_t stride, int64_t n, int64_t c, Panels& to) { pack_columns(x, stride, n, c, to); }
-GRAFT_DEFINE(float)
-GRAFT_DEFINE(Bf16)
-GRAFT_DEFINE(Fp16)
+GRAFT_EACH_REAL(GRAFT_DEFINE)
 #undef GRAFT_DEFINE
 
 }  // namespace graft::kernels

@@ -32,6 +32,9 @@ inline void store(Bf16* p, float x) {  // round to nearest even; NaN stays NaN
 }
 inline void store(Fp16* p, float x) { p->value = static_cast<_Float16>(x); }
 
+/// One function a type, where target_clones takes no template.
+#define GRAFT_EACH_REAL(define) define(float) define(Bf16) define(Fp16)
+
 /// Calls f with a null pointer of the element type.
 template <class F>
 void with_real(Real type, F&& f) {

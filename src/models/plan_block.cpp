@@ -125,14 +125,13 @@ class Walk {
     }
   }
 
-  /// Where the scores are a matrix, and on a GPU in fp32, keys and values are repeated for each head.
   void attention(int64_t width) {
     const ModelFacts& f = s_.facts;
     const StepShape& shape = s_.shape;
     const int64_t keys = shape.columns + s_.prefix, scores = shape.rows * shape.columns * keys,
                   kv = shape.rows * keys * f.kv_heads * f.head_dim;
     if (!flows_) return;
-    const bool repeats = f.kv_heads < f.heads && ((!shape.on_cpu && element_ > 2) || f.text_attention());
+    const bool repeats = f.kv_heads < f.heads && equal_heads(s_);
     const int64_t key_bytes = (repeats ? shape.rows * keys * width : kv) * element_;
     if (fused_qkv_ && !repeats && s_.prefix == 0)
       keep_tensor("qkv", "attention", width + 2 * f.kv_heads * f.head_dim);
@@ -150,7 +149,7 @@ class Walk {
     } else {
       keep_tensor("attended", "attention", width);
       keep("log-sum-exp", "attention", tokens_ * f.heads * 4);
-      if (masked(s_) && !shape.on_cpu) keep("mask", "attention scores", scores * element_);  // as SDPA turns it into numbers
+      if (masked(s_)) keep("mask", "attention scores", kept_mask(s_));
     }
     result_.attention_backward += 4 * tokens_ * width * element_;
   }
@@ -207,6 +206,13 @@ int64_t BlockBytes::total() const {
 /// Packed texts are attended one by one, but by a GPU in fp32.
 bool masked(const BlockSetting& s) {
   return s.facts.encoder || s.prefix > 0 || (s.shape.packed && !s.shape.on_cpu && s.shape.dtype == at::kFloat) || (s.facts.window > 0 && s.shape.columns > s.facts.window);
+}
+
+bool equal_heads(const BlockSetting& s) { return (!s.shape.on_cpu && at::elementSize(s.shape.dtype) > 2) || s.facts.text_attention(); }
+
+int64_t kept_mask(const BlockSetting& s) {
+  const bool kept = masked(s) && !s.shape.on_cpu;
+  return kept ? s.shape.rows * s.shape.columns * (s.shape.columns + s.prefix) * static_cast<int64_t>(at::elementSize(s.shape.dtype)) : 0;
 }
 
 BlockBytes plan_block(const std::vector<SeatedSite>& sites, const BlockSetting& setting, bool& flows) {

@@ -47,6 +47,12 @@ struct BlockSetting {
 /// Whether attention is told by a mask who sees whom.
 bool masked(const BlockSetting& setting);
 
+/// Whether keys and values are repeated, so that there are as many heads of each: where the scores are a matrix, and for a GPU's kernels of fp32.
+bool equal_heads(const BlockSetting& setting);
+
+/// What a layer keeps of the mask: on a GPU SDPA turns it into numbers.
+int64_t kept_mask(const BlockSetting& setting);
+
 /// `flows`: whether a gradient is wanted of what comes in; afterwards of what comes out.
 BlockBytes plan_block(const std::vector<SeatedSite>& sites, const BlockSetting& setting, bool& flows);
 

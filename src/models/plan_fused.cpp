@@ -103,10 +103,10 @@ class FusedLayer : public PlannedLayer {
   /// Its output, and what it keeps besides: on a tape of its own (the CPU, wide types, a mask) the output, too, and keys and values for each head where they
   /// must be as many.
   Room attention(Tally& tally) {
-    const bool on_cpu = s_.shape.on_cpu, equal_heads = (!on_cpu && element_ > 2) || s_.facts.text_attention(), on_tape = on_cpu || equal_heads || masked(s_);
-    const int64_t mask = masked(s_) && !on_cpu ? tokens_ * s_.shape.columns * element_ : 0, repeated = equal_heads && kv_ < width_ ? 2 * matrix(width_) : 0;
+    const bool on_tape = s_.shape.on_cpu || equal_heads(s_) || masked(s_);
+    const int64_t repeated = equal_heads(s_) && kv_ < width_ ? 2 * matrix(width_) : 0;
     if (s_.facts.text_attention()) tape_.scores = tally.hold("kept: attention scores", scores() * (1 + s_.facts.caps) + tokens_ * s_.shape.columns);
-    tape_.attention = tally.hold(attention_kind, tokens_ * s_.facts.heads * 4 + mask + repeated + (on_tape ? matrix(width_) : 0));
+    tape_.attention = tally.hold(attention_kind, tokens_ * s_.facts.heads * 4 + kept_mask(s_) + repeated + (on_tape ? matrix(width_) : 0));
     return on_tape ? Room() : work(tally, width_);
   }
 

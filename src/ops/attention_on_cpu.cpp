@@ -39,7 +39,8 @@ std::vector<Text> texts_of(const Tensor& q, const Tensor& k, const Tensor& start
   std::vector<Text> texts;
   for (int64_t i = 0; !starts.defined() && i < q.size(0); ++i) texts.push_back({i * q.size(1), q.size(1), i * k.size(1), k.size(1)});
   for (int64_t i = 0; starts.defined() && i + 1 < starts.size(0); ++i) {
-    const auto begin = starts[i].item<int64_t>(), length = starts[i + 1].item<int64_t>() - begin;
+    const int32_t* const at = starts.const_data_ptr<int32_t>() + i;
+    const int64_t begin = at[0], length = at[1] - at[0];
     if (length > 0) texts.push_back({begin, length, begin, length});
   }
   return texts;

@@ -30,7 +30,7 @@ Tensor losses_in_place(Tensor& logits, const Tensor& targets, double smoothing) 
   return losses;
 }
 
-/// The same, the readable text.
+/// The same; what no kernel takes goes by the readable text.
 Tensor row_losses(Tensor& logits, const Tensor& targets, double smoothing) {
   if ((has_gpu_kernel(logits) || has_cpu_kernel(logits)) && logits.is_contiguous()) return losses_in_place(logits, targets, smoothing);
   const Tensor target = targets.clamp_min(0).unsqueeze(1), nothing = targets.lt(0);

@@ -21,7 +21,6 @@ bool takes_onednn(const Tensor& x, const Tensor& weight) {
 
 Tensor product(const Tensor& x, const Tensor& weight) {
   if (!takes_onednn(x, weight)) return at::linear(x, weight);
-  const at::NoGradGuard no_grad;
   static const auto linear = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_linear_pointwise", "").typed<Linear>();
   return linear.call(x, weight, std::nullopt, "none", c10::List<std::optional<at::Scalar>>(), "");
 }

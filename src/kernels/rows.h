@@ -1,10 +1,16 @@
 #pragma once
+// What loops over rows share, written so that compilers vectorise it.
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
+#include "real.h"
 #include "wide.h"
 
 namespace graft::kernels {
+
+constexpr int64_t lanes = 16;   // partial results: one order for every instruction set
 
 /// exp(x) for float, relative error under 3e-7 on [-87, 88] and clamped outside (Cody-Waite reduction, degree-6 polynomial):
 /// a call of libm would keep loops from being vectorised.
@@ -24,6 +30,18 @@ GRAFT_INLINE float exp_vectorisable(float x) {
   float scale;
   std::memcpy(&scale, &exponent, 4);
   return p * scale;
+}
+
+template <class T>
+GRAFT_INLINE float largest_of(const T* x, int64_t columns) {
+  float each[lanes], largest = -INFINITY;
+  for (float& e : each) e = -INFINITY;
+  int64_t c = 0;
+  for (; c + lanes <= columns; c += lanes)
+    for (int l = 0; l < lanes; ++l) each[l] = to_float(x[c + l]) > each[l] ? to_float(x[c + l]) : each[l];
+  for (; c < columns; ++c) each[0] = std::max(each[0], to_float(x[c]));
+  for (const float e : each) largest = std::max(largest, e);
+  return largest;
 }
 
 }  // namespace graft::kernels
