@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 
@@ -26,6 +27,20 @@ std::vector<int64_t> labelled_tokens(const HostBatch& host, int64_t at_least) {
   if (static_cast<int64_t>(labelled.size()) < at_least) labelled.resize(static_cast<size_t>(at_least), filler);
   return labelled;
 }
+
+/// Rows of x. Back by a copy: whoever is picked twice has no target, so no gradient, and at::index_select's own way back adds element by element.
+class PickRows : public torch::autograd::Function<PickRows> {
+ public:
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& x, const Tensor& rows) {
+    context->save_for_backward({rows});
+    context->saved_data["rows"] = x.size(0);
+    return x.index_select(0, rows);
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list grads) {
+    Tensor dx = at::zeros({context->saved_data["rows"].toInt(), grads[0].size(1)}, grads[0].options());
+    return {dx.index_copy_(0, context->get_saved_variables()[0], grads[0]), Tensor()};
+  }
+};
 
 /// sum of (prediction - value)^2 over the picked states of a regression.
 Tensor squared_error(Transformer& model, const Tensor& rows, const Batch& picked, const Tensor& values) {
@@ -61,7 +76,7 @@ void place_into(MicroBatch& placed, const HostBatch& host) {
 
 Tensor loss_sum(Transformer& model, const Tensor& hidden, const MicroBatch& placed) {
   const auto pick = [&](const Tensor& of_tokens) { return placed.labelled.defined() ? of_tokens.index_select(0, placed.labelled) : of_tokens; };
-  const Tensor rows = pick(hidden.flatten(0, 1)), labels = pick(placed.targets);
+  const Tensor flat = hidden.flatten(0, 1), rows = placed.labelled.defined() ? PickRows::apply(flat, placed.labelled) : flat, labels = pick(placed.targets);
   const Batch& batch = placed.batch;
   const auto picked = [&](int64_t begin, int64_t count) {
     const Tensor tokens = placed.labelled.defined() ? placed.labelled : at::arange(batch.ids.numel(), batch.ids.options());
