@@ -7,7 +7,8 @@
 
 namespace graft {
 
-inline constexpr int64_t loss_chunk_rows = 1024;
+/// A product with 256,000 words takes a fifth longer in chunks of 1,024 (docs/performance.md).
+inline constexpr int64_t loss_chunk_rows = 2048;
 
 /// A frozen head's two products: h -> h W^T (logits) and g -> g W.
 struct FrozenHead {

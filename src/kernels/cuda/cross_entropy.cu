@@ -4,7 +4,7 @@
 namespace graft::kernels {
 namespace {
 
-constexpr int threads = 1024;
+constexpr int threads = 512, blocks_at_once = 2;   // on a multiprocessor: one reads while the other is at its sums
 
 /// A running softmax: the largest logit, the sum of exp(logit - largest), and of the logits themselves.
 struct Softmax {
@@ -87,7 +87,7 @@ void cross_entropy_cuda(void* logits, Real type, int64_t rows, int64_t columns, 
     constexpr int access = width.value * static_cast<int>(sizeof(T)) * threads;   // of all threads
     int device = 0, room = 0;
     cudaGetDevice(&device), cudaDeviceGetAttribute(&room, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
-    const int wanted = static_cast<int>((columns + threads * width.value - 1) / (threads * width.value)), most = (room - 2048) / access, held = wanted < most ? wanted : most;
+    const int wanted = static_cast<int>((columns + threads * width.value - 1) / (threads * width.value)), most = (room / blocks_at_once - 2048) / access, held = wanted < most ? wanted : most;
     auto* const kernel = cross_entropy_kernel<T, width.value>;
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, held * access);
     kernel<<<static_cast<unsigned>(rows), threads, static_cast<size_t>(held) * access, static_cast<cudaStream_t>(stream)>>>(rows_of<T>(all), columns, held, targets, smoothing, losses);

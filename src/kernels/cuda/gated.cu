@@ -4,17 +4,13 @@
 namespace graft::kernels {
 namespace {
 
-/// An activation's value and slope.
+/// An activation's value and slope. Both are x sigmoid(f(x)): gelu's approximation by tanh since (1 + tanh(u)) / 2 = sigmoid(2 u).
 template <Gate gate>
 __device__ float2 activated(float x) {
-  if constexpr (gate == Gate::silu) {
-    const float s = 1.0f / (1.0f + __expf(-x));
-    return {x * s, s * (1.0f + x * (1.0f - s))};
-  } else {   // gelu's approximation by tanh
-    constexpr float root = 0.7978845608028654f, cube = 0.044715f;
-    const float t = tanhf(root * (x + cube * x * x * x));
-    return {0.5f * x * (1.0f + t), 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * root * (1.0f + 3.0f * cube * x * x)};
-  }
+  constexpr float root = 0.7978845608028654f, cube = 0.044715f;
+  const float f = gate == Gate::silu ? x : 2 * root * (x + cube * x * x * x), slope = gate == Gate::silu ? 1.0f : 2 * root * (1.0f + 3.0f * cube * x * x);
+  const float s = __fdividef(1.0f, 1.0f + __expf(-f));
+  return {x * s, s + x * s * (1.0f - s) * slope};
 }
 
 template <Gate gate, class T, int N>

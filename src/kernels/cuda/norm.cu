@@ -4,7 +4,7 @@
 namespace graft::kernels {
 namespace {
 
-constexpr int block_warps = 8;
+constexpr int block_warps = 4;
 
 /// The sum over a row's warps, in one order.
 __device__ float sum_of_row(float x, int warps) {
@@ -19,7 +19,7 @@ __device__ float sum_of_row(float x, int warps) {
   return total;
 }
 
-constexpr int held = 4;   // accesses that a lane has in flight and keeps; of longer rows the rest is read again
+constexpr int held = 2;   // accesses that a lane has in flight and keeps; of longer rows the rest is read again
 
 /// Warps that a row gets: as many as hold it, and more than one only for that.
 int warps_for(int64_t columns, int width) {
@@ -94,7 +94,7 @@ __device__ void forget_numbers(V& vector) {
 }
 
 template <class T, class G, int N>
-__global__ void __launch_bounds__(32 * block_warps, 3) norm_backward_kernel(RowsOf<const T> grad, RowsOf<const T> x, const G* gain, const float* rstd, RowsOf<const T> passed, RowsOf<T> dx, RowsOf<T> y, int64_t rows,
+__global__ void __launch_bounds__(32 * block_warps, 8) norm_backward_kernel(RowsOf<const T> grad, RowsOf<const T> x, const G* gain, const float* rstd, RowsOf<const T> passed, RowsOf<T> dx, RowsOf<T> y, int64_t rows,
                                      int64_t columns, int warps) {
   const int lanes = 32 * warps, lane = threadIdx.x % lanes;
   const int64_t row = blockIdx.x * int64_t{block_warps / warps} + threadIdx.x / lanes;

@@ -6,11 +6,10 @@ namespace {
 
 template <class T, int N>
 __global__ void rope_kernel(RowsOf<const T> q, RowsOf<const T> k, RowsOf<const T> v, RowsOf<T> out, const T* bias, Heads heads, const float* cosine, const float* sine,
-                            int64_t count, float sign) {
-  const int64_t i = blockIdx.x * int64_t{blockDim.x} + threadIdx.x;
+                            unsigned count, float sign) {
+  const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= count) return;
-  const int pieces = static_cast<int>(heads.half) / N, all = static_cast<int>(heads.q + heads.k + heads.v);
-  const int piece = static_cast<int>(i % pieces), head = static_cast<int>(i / pieces % all);
+  const unsigned pieces = static_cast<unsigned>(heads.half) / N, all = static_cast<unsigned>(heads.q + heads.k + heads.v), piece = i % pieces, head = i / pieces % all;
   const int64_t token = i / pieces / all, width = 2 * heads.half, column = piece * N;
   const bool turns = head < heads.q + heads.k;
   const T* from = head < heads.q ? q.row(token) + head * width : turns ? k.row(token) + (head - heads.q) * width : v.row(token) + (head - heads.q - heads.k) * width;
@@ -53,7 +52,7 @@ void rope_cuda(Matrix q, Matrix k, Matrix v, Matrix out, const void* bias, Heads
     if (count == 0) return;
     constexpr int threads = 256;
     rope_kernel<T, width.value><<<static_cast<unsigned>((count + threads - 1) / threads), threads, 0, static_cast<cudaStream_t>(stream)>>>(
-        rows_of<const T>(q), rows_of<const T>(k), rows_of<const T>(v), rows_of<T>(out), static_cast<const T*>(bias), heads, cosine, sine, count, inverse ? -1.0f : 1.0f);
+        rows_of<const T>(q), rows_of<const T>(k), rows_of<const T>(v), rows_of<T>(out), static_cast<const T*>(bias), heads, cosine, sine, static_cast<unsigned>(count), inverse ? -1.0f : 1.0f);
   });
   launched("rope kernel");
 }

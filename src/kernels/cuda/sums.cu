@@ -39,21 +39,30 @@ __device__ void multiply(float (&c)[4], const unsigned (&a)[4], unsigned b0, uns
                : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-/// Rows [begin, begin + stage_rows) of both, zeros past the end.
-template <class T>
-__device__ void fetch(T* stage, const TokenSum& job, int64_t begin, int64_t end, int64_t column) {
-  for (int i = threadIdx.x; i < stage_rows * narrow_columns / 8; i += threads) {
-    const int row = i / (narrow_columns / 8), c = i % (narrow_columns / 8) * 8;
-    const bool there = begin + row < end;
-    copy_async(stage + row * narrow_pitch + c, static_cast<const T*>(job.narrow.data) + (there ? begin + row : 0) * job.narrow.stride + c, there);
+/// What a thread brings in of each stage: rows of one matrix, sixteen bytes of some of them; zeros past the end. Its address goes on from stage to stage: made
+/// anew each time it would take more instructions than the products.
+template <class T, int columns, int pitch>
+class Fetch {
+ public:
+  __device__ Fetch(Matrix from, int64_t column, int64_t begin, int64_t end, bool there)
+      : first_(static_cast<const T*>(from.data)), from_(first_ + (begin + row()) * from.stride + column + at()), stride_(from.stride), left_(there ? static_cast<int>(end - begin) - row() : 0) {}
+  __device__ void next(T* stage) {
+#pragma unroll
+    for (int i = 0; i < stage_rows / rows_at_once; ++i) {
+      const bool there = left_ > i * rows_at_once;
+      copy_async(stage + (row() + i * rows_at_once) * pitch + at(), there ? from_ + i * rows_at_once * stride_ : first_, there);
+    }
+    from_ += stage_rows * stride_, left_ -= stage_rows;
   }
-  T* wide = stage + stage_rows * narrow_pitch;
-  for (int i = threadIdx.x; i < stage_rows * tile / 8; i += threads) {
-    const int row = i / (tile / 8), c = i % (tile / 8) * 8;
-    const bool there = begin + row < end && column + c < job.columns;
-    copy_async(wide + row * wide_pitch + c, static_cast<const T*>(job.wide.data) + (there ? (begin + row) * job.wide.stride + column + c : 0), there);
-  }
-}
+
+ private:
+  static constexpr int rows_at_once = threads / (columns / 8);
+  static __device__ int row() { return static_cast<int>(threadIdx.x) / (columns / 8); }
+  static __device__ int at() { return static_cast<int>(threadIdx.x) % (columns / 8) * 8; }
+  const T *first_, *from_;
+  int64_t stride_;
+  int left_;   // rows from this thread's first on
+};
 
 template <class T>
 __global__ void __launch_bounds__(threads) sums_kernel(Jobs jobs, TokenSums sums, int64_t tokens, int64_t rows_a_part) {
@@ -68,15 +77,21 @@ __global__ void __launch_bounds__(threads) sums_kernel(Jobs jobs, TokenSums sums
   // Eight warps: two halves of the 64 rows, four quarters of the tile's columns.
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, matrix = lane / 8, line = lane % 8, top = warp / 4 * 32, left = warp % 4 * 32;
   float c[2][4][4] = {};   // 16 rows, 8 columns, a lane's share
+  Fetch<T, narrow_columns, narrow_pitch> narrow_rows(job.narrow, 0, begin, end, true);
+  Fetch<T, tile, wide_pitch> wide_rows(job.wide, column, begin, end, column + threadIdx.x % (tile / 8) * 8 < job.columns);
+  const auto fetch = [&](int stage) {
+    T* to = shared + stage * stage_size;
+    narrow_rows.next(to), wide_rows.next(to + stage_rows * narrow_pitch);
+  };
 
   for (int s = 0; s < stages - 1; ++s) {
-    if (s < steps) fetch(shared + s * stage_size, job, begin + s * stage_rows, end, column);
+    if (s < steps) fetch(s);
     commit_copies();
   }
   for (int s = 0; s < steps; ++s) {
     await_copies<stages - 2>();
     __syncthreads();
-    if (const int next = s + stages - 1; next < steps) fetch(shared + next % stages * stage_size, job, begin + next * stage_rows, end, column);
+    if (s + stages - 1 < steps) fetch((s + stages - 1) % stages);
     commit_copies();
     const T* narrow = shared + s % stages * stage_size;
     const T* wide = narrow + stage_rows * narrow_pitch;
