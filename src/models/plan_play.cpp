@@ -65,7 +65,7 @@ class Play {
     add(parts, "adapters", s_.adapters.held * 4), add(parts, "gradients", s_.adapters.flat * 4);
     add(parts, "AdamW's moments", shape_.moments_in_8_bits ? s_.adapters.flat * 2 + s_.adapters.flat / 32 : s_.adapters.flat * 8);   // codes, and a scale a block of 256
     const bool fused = std::ranges::any_of(s_.blocks.layers, [&](const LayerSites& layer) { return shape_.fused && layer.fused; });
-    const int64_t users = fused ? 2 + (element_ > 2) : 1;   // as measured: of fused blocks two streams, a third where no kernel takes the sums beside them
+    const int64_t users = 2 + (fused && element_ > 2);   // as measured: two threads, or streams of fused blocks, a third where no kernel takes the sums beside them
     if (!shape_.on_cpu) add(parts, "cuBLAS's workspaces", users * cublas_workspace);
     return parts;
   }
