@@ -148,7 +148,7 @@ deterministic() {
   local free
   ours "1B bf16 4x512" llama-3.2-1b --batch 4x512 --no-floor train.dtype=bf16 || return 0
   free=$(calc 0 "$(tokens)")
-  ours "deterministic: what it costs, 1B 4x512" llama-3.2-1b --batch 4x512 --no-floor train.dtype=bf16 train.deterministic=true || return 0
+  ours "deterministic: what it costs, 1B 4x512" llama-3.2-1b --batch 4x512 --no-floor train.dtype=bf16 deterministic=true || return 0
   line "deterministic: tokens/s of 1B 4x512, and of the same without" "$(calc 0 "$(tokens)") of $free" reported holds
   suite "deterministic: graphs, recompute, cache and resume to the bit" test_contract '*Deterministic*'
 }
@@ -162,17 +162,18 @@ planned() {
     line "planned: $job ($(calc 2 "$(field "$json" planned_gib)") of $(calc 2 "$(field "$json" peak_allocated_gib)") GiB)" "$off %" "within 5 %" "$(at_most "${off#-}" 5)"
   done
 }
-# Of graft's own kernels: cuBLAS's show hazards.
-sanitizer() {   # TOOL
+# Of graft's own kernels: cuBLAS's show hazards, and racecheck itself falls over some of them (a hardware exception that memcheck does not see), so it is
+# spared the tests that multiply large matrices.
+sanitizer() {   # TOOL [FILTER]
   local binary
   command -v compute-sanitizer >/dev/null || { line "$1" "no compute-sanitizer" clean not-run; return; }
   for binary in test_ops test_quant; do
-    if GRAFT_TEST_DEVICE=cuda timeout 220 compute-sanitizer --tool "$1" --kernel-name kns=graft --error-exitcode 9 "$build/tests/$binary" >"$log" 2>&1; then line "$1: $binary" clean clean holds
+    if GRAFT_TEST_DEVICE=cuda timeout 220 compute-sanitizer --tool "$1" --kernel-name kns=graft --error-exitcode 9 "$build/tests/$binary" --gtest_filter="${2:-*}" >"$log" 2>&1; then line "$1: $binary" clean clean holds
     else line "$1: $binary" "$(grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$log" | tail -n 1 | cut -c1-100)" clean short; fi
   done
 }
 memcheck() { sanitizer memcheck; }
-racecheck() { sanitizer racecheck; }
+racecheck() { sanitizer racecheck 'BlockOps.*:Edges.*:Devices.*:Decode.*:Weight.AFewRows*-*CrossEntropy*:*EightBits*:*Attention*'; }
 
 bars=(cpu_fp32 cpu_bf16 cpu_short fused packed_equal)
 ((gpu)) && bars=(8b_bf16 8b_nf4 8b_nf4_offload 8b_nf4_short 8b_fp8 1b_bf16 1b_short 135m_short packed_1b packed_135m start_135m start_8b 70b
