@@ -52,7 +52,8 @@ Tensor squared_error(Transformer& model, const Tensor& rows, const Batch& picked
 }  // namespace
 
 MicroBatch place(const HostBatch& host, const Transformer& model, const std::string& adapter, const StepContext& context, int64_t labelled) {
-  MicroBatch placed{to_batch(host, model.device())};
+  MicroBatch placed;
+  placed.batch = to_batch(host, model.device());
   placed.batch.adapter = adapter, placed.batch.training = true, placed.batch.seed = context.seed, placed.batch.step = context.step;
   placed.label_smoothing = context.label_smoothing;
   const auto send = [&](const Tensor& on_host) { return staged(on_host, model.device()).to(model.device(), /*non_blocking=*/true); };
