@@ -6,6 +6,7 @@
 #include "graft/core/error.h"
 #include "graft/ops/dropout.h"
 #include "graft/ops/launch.h"
+#include "graft/ops/product.h"
 #include "graft/ops/row_gain.h"
 #include "graft/peft/adapter_options.h"
 #include "graft/peft/init.h"
@@ -24,7 +25,7 @@ class Decomposed : public torch::autograd::Function<Decomposed> {
   static Tensor forward(Context* context, const Tensor& x, const Tensor& a, const Tensor& b, const Tensor& magnitude, const Tensor& narrow_a, const Tensor& gain,
                         const Site* site, double scale) {   // narrow_a: a in x's type
     const Tensor input = matrix(x);
-    const Tensor narrow = at::mm(input, narrow_a.t());
+    const Tensor narrow = product(input, narrow_a);
     Tensor y = site->frozen_linear(x);
     matrix(y).addmm_(narrow, b.to(x.scalar_type()).t(), 1, scale).mul_(gain);
     context->save_for_backward({input, narrow, narrow_a, b, magnitude, gain, matrix(y)});
@@ -40,8 +41,8 @@ class Decomposed : public torch::autograd::Function<Decomposed> {
     const auto* site = reinterpret_cast<const Site*>(context->saved_data["site"].toInt());
     const double scale = context->saved_data["scale"].toDouble();
     const auto [g, magnitude_grad] = row_gain_backward(matrix(grads[0]), saved[6], saved[5], magnitude);   // g: of W x + s B A x
-    const Tensor narrow_grad = at::mm(g, b.to(g.scalar_type())).mul_(scale);
-    const Tensor b_grad = at::mm(g.t(), narrow).to(b.scalar_type()).mul_(scale), a_grad = at::mm(narrow_grad.t(), input).to(b.scalar_type());
+    const Tensor narrow_grad = product(g, b.to(g.scalar_type()).t()).mul_(scale);
+    const Tensor b_grad = at::mm(narrow.t(), g).t().to(b.scalar_type()).mul_(scale), a_grad = at::mm(narrow_grad.t(), input).to(b.scalar_type());
     Tensor x_grad;
     if (context->needs_input_grad(0)) {
       x_grad = site->weight()->matmul_grad(g.view(grads[0].sizes()));

@@ -42,8 +42,8 @@ class Update : public torch::autograd::Function<Update> {
     const double scale = context->saved_data["scale"].toDouble();
     const bool apart = context->saved_data["apart"].toBool();
     const Tensor grad = grads[0].contiguous(), g = matrix(grad);
-    const Tensor narrow_grad = at::mm(g, b.to(g.scalar_type())).mul_(scale);  // [rows, rank]
-    const Tensor b_grad = at::mm(g.t(), narrow).to(b.scalar_type()).mul_(scale);
+    const Tensor narrow_grad = product(g, b.to(g.scalar_type()).t()).mul_(scale);  // [rows, rank]
+    const Tensor b_grad = at::mm(narrow.t(), g).t().to(b.scalar_type()).mul_(scale);   // g^T first takes a CPU three times as long
     const Tensor a_grad = at::mm(narrow_grad.t(), input).to(a.scalar_type());
     Tensor x_grad, z_grad;
     if (context->needs_input_grad(0)) x_grad = site->weight()->matmul_grad(grad);
@@ -73,7 +73,7 @@ class StackedUpdates : public torch::autograd::Function<StackedUpdates> {
     const auto* site = reinterpret_cast<const Site*>(context->saved_data["site"].toInt());
     const Tensor grad = grads[0].contiguous(), g = grad.view({a.size(0), -1, grad.size(-1)});
     const Tensor narrow_grad = at::bmm(g, b);
-    const Tensor b_grad = at::bmm(g.transpose(1, 2), narrow), a_grad = at::bmm(narrow_grad.transpose(1, 2), input);
+    const Tensor b_grad = at::bmm(narrow.transpose(1, 2), g).transpose(1, 2), a_grad = at::bmm(narrow_grad.transpose(1, 2), input);
     Tensor x_grad;
     if (context->needs_input_grad(0)) {
       x_grad = site->weight()->matmul_grad(grad);
