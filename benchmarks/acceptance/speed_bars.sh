@@ -35,7 +35,7 @@ print("%.0f %s (%.1f GiB)" % (best["tokens_per_second"], best["case"], best["pea
 tokens() { field "$json" tokens_per_second; }
 # share_bar NAME PERCENT: of the floor.
 share_bar() {
-  local share; share=$(calc 1 "100 * $(field "$json" share_of_floor)")
+  local share; share=$(calc 2 "100 * $(field "$json" share_of_floor)")
   line "$1: share of the floor ($(calc 0 "$(tokens)") of $(calc 0 "$(field "$json" floor_tokens_per_second)") tokens/s; step $(calc 2 "$(field "$json" step_ms)") ms, $(calc 2 "$(field "$json" step_ms_min)") to $(calc 2 "$(field "$json" step_ms_max)"); $(field "$json" card))" \
     "$share %" ">= $2 %" "$(at_least "$share" "$2")"
 }
