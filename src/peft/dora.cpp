@@ -3,10 +3,10 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "factor_gradients.h"
 #include "graft/core/error.h"
 #include "graft/ops/dropout.h"
 #include "graft/ops/launch.h"
-#include "graft/ops/product.h"
 #include "graft/ops/row_gain.h"
 #include "graft/peft/adapter_options.h"
 #include "graft/peft/init.h"
@@ -41,8 +41,7 @@ class Decomposed : public torch::autograd::Function<Decomposed> {
     const auto* site = reinterpret_cast<const Site*>(context->saved_data["site"].toInt());
     const double scale = context->saved_data["scale"].toDouble();
     const auto [g, magnitude_grad] = row_gain_backward(matrix(grads[0]), saved[6], saved[5], magnitude);   // g: of W x + s B A x
-    const Tensor narrow_grad = product(g, b.to(g.scalar_type()).t()).mul_(scale);
-    const Tensor b_grad = at::mm(narrow.t(), g).t().to(b.scalar_type()).mul_(scale), a_grad = at::mm(narrow_grad.t(), input).to(b.scalar_type());
+    const auto [narrow_grad, a_grad, b_grad] = factor_gradients(g, input, narrow, b, scale);
     Tensor x_grad;
     if (context->needs_input_grad(0)) {
       x_grad = site->weight()->matmul_grad(g.view(grads[0].sizes()));

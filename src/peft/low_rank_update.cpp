@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "graft/ops/product.h"
+#include "factor_gradients.h"
 
 namespace graft {
 namespace {
@@ -42,9 +42,7 @@ class Update : public torch::autograd::Function<Update> {
     const double scale = context->saved_data["scale"].toDouble();
     const bool apart = context->saved_data["apart"].toBool();
     const Tensor grad = grads[0].contiguous(), g = matrix(grad);
-    const Tensor narrow_grad = product(g, b.to(g.scalar_type()).t()).mul_(scale);  // [rows, rank]
-    const Tensor b_grad = at::mm(narrow.t(), g).t().to(b.scalar_type()).mul_(scale);   // g^T first takes a CPU three times as long
-    const Tensor a_grad = at::mm(narrow_grad.t(), input).to(a.scalar_type());
+    const auto [narrow_grad, a_grad, b_grad] = factor_gradients(g, input, narrow, b, scale);
     Tensor x_grad, z_grad;
     if (context->needs_input_grad(0)) x_grad = site->weight()->matmul_grad(grad);
     if (apart && context->needs_input_grad(1)) z_grad = at::mm(narrow_grad, a.to(g.scalar_type())).view(shape_like(grad, input.size(1)));

@@ -76,8 +76,8 @@ void place_into(MicroBatch& placed, const HostBatch& host) {
 }
 
 Tensor loss_sum(Transformer& model, const Tensor& hidden, const MicroBatch& placed) {
-  const auto pick = [&](const Tensor& of_tokens) { return placed.labelled.defined() ? of_tokens.index_select(0, placed.labelled) : of_tokens; };
-  const Tensor flat = hidden.flatten(0, 1), rows = placed.labelled.defined() ? PickRows::apply(flat, placed.labelled) : flat, labels = pick(placed.targets);
+  const auto pick = [&](const Tensor& of_tokens) { return placed.labelled.defined() ? PickRows::apply(of_tokens, placed.labelled) : of_tokens; };
+  const Tensor rows = pick(hidden.flatten(0, 1)), labels = pick(placed.targets);
   const Batch& batch = placed.batch;
   const auto picked = [&](int64_t begin, int64_t count) {
     const Tensor tokens = placed.labelled.defined() ? placed.labelled : at::arange(batch.ids.numel(), batch.ids.options());

@@ -45,7 +45,8 @@ template <class T, int columns, int pitch>
 class Fetch {
  public:
   __device__ Fetch(Matrix from, int64_t column, int64_t begin, int64_t end, bool there)
-      : first_(static_cast<const T*>(from.data)), from_(first_ + (begin + row()) * from.stride + column + at()), stride_(from.stride), left_(there ? static_cast<int>(end - begin) - row() : 0) {}
+      : first_(static_cast<const T*>(from.data)), from_(first_ + (begin + row()) * from.stride + column + at()), stride_(from.stride),
+        left_(there ? static_cast<int>(end - begin) - row() : 0) {}
   __device__ void next(T* stage) {
 #pragma unroll
     for (int i = 0; i < stage_rows / rows_at_once; ++i) {
