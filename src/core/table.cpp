@@ -26,6 +26,8 @@ std::string nearest(std::string_view name, std::span<const std::string> candidat
   std::string best;
   size_t best_distance = std::max<size_t>(2, name.size() / 3) + 1;
   for (const auto& candidate : candidates) {
+    const size_t longer = std::max(name.size(), candidate.size()) - std::min(name.size(), candidate.size());
+    if (longer >= best_distance) continue;  // each letter more is a change: files' keys may be as long as they like
     const size_t distance = edit_distance(name, candidate);
     if (distance < best_distance) best_distance = distance, best = candidate;
   }

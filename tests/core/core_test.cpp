@@ -25,6 +25,9 @@ TEST(Table, SuggestsOnlyWhatIsNear) {
   const std::vector<std::string> names{"rank", "alpha", "dropout"};
   EXPECT_EQ(nearest("rnak", names), "rank");
   EXPECT_EQ(nearest("alhpa", names), "alpha");
+  EXPECT_EQ(nearest("ra", names), "rank");        // two letters short: as far as names of its length may be
+  EXPECT_EQ(nearest("alphaaa", names), "alpha");  // ... and two more
+  EXPECT_EQ(nearest(std::string(1 << 20, 'a'), names), "");
   EXPECT_EQ(nearest("learning_rate", names), "");
 }
 
