@@ -2,7 +2,7 @@
 # The bars of issue 6, measured afresh: a line a bar, `name | figure | bound | holds` (or short, or not-run). Non-zero if any is short.
 #   speed.sh [--only NAME] [--gpu] [--out FILE]
 # NAME: cpu_fp32 cpu_bf16 cpu_short fused packed_equal; with --gpu: 8b_bf16 8b_nf4 8b_nf4_offload 8b_nf4_short 8b_fp8 1b_bf16 1b_short 135m_short
-# packed_1b packed_135m start_135m start_8b 70b fused packed_equal deterministic planned memcheck racecheck. Each runs alone in under 8 minutes. A rival is run in the same call: RIVALS_PYTHON (python3) imports it, from the folder
+# packed_1b packed_135m start_135m start_8b 70b fp8_loss fused packed_equal deterministic planned memcheck racecheck. Each runs alone in under 8 minutes. A rival is run in the same call: RIVALS_PYTHON (python3) imports it, from the folder
 # RIVALS_SITE where benchmarks/peers/pack.sh's archive was unpacked. What graft does not know yet, and a rival that is not here, is not-run.
 # Needs ./setup.sh; for cpu_short configs/wordnet/make_data.sh too. GRAFT_GPU_MODEL: SmolLM2's GGUF.
 set -uo pipefail
@@ -134,6 +134,35 @@ short_samples() {   # ORDER-OF-PEFT'S DTYPE-OF-OURS BOUND
   ratio_bar "$name" "PEFT, fp32, $1 batches" "$(calc 0 "$(field "$rivals" tokens_per_second)")" "$3"
 }
 
+# The held-out loss of fp8 beside bf16's: the mean of each run's last five evaluations, of three seeds.
+fp8_loss() {
+  local data=runs/wordnet-data work dtype seed loss off
+  [[ -s $data/train.jsonl ]] || sh configs/wordnet/make_data.sh $data >/dev/null 2>&1 || { line fp8_loss "no data" runs not-run; return; }
+  work=$(mktemp -d)
+  for dtype in bf16 fp8; do
+    for seed in 1 2 3; do
+      "$graft" finetune configs/wordnet.yaml model.path="$model" train.dtype=$dtype train.seed=$seed train.max_steps=200 eval.every=20 eval.metric=loss output_dir="$work/$dtype.$seed" --quiet 2>"$log" ||
+        { line "fp8: held-out loss ($dtype, seed $seed)" "exit $?: $(reason)" runs short; rm -rf "$work"; return; }
+    done
+  done
+  loss=$("$python" - "$work" <<'PYTHON'
+import json, sys
+def mean(dtype):
+    ends = []
+    for seed in (1, 2, 3):
+        losses = [row["eval_loss"] for row in map(json.loads, open(f"{sys.argv[1]}/{dtype}.{seed}/metrics.jsonl")) if "eval_loss" in row]
+        ends += losses[-5:]
+    assert len(ends) == 15, ends
+    return sum(ends) / 15
+print("%.4f %.4f" % (mean("bf16"), mean("fp8")))
+PYTHON
+  ) || { line "fp8: held-out loss" "no losses: $loss" runs short; rm -rf "$work"; return; }
+  off=$(awk '{ d = $2 - $1; d = d < 0 ? -d : d; printf "%.4f %.2f", d, 100 * d / $1 }' <<<"$loss")
+  line "fp8: mean held-out loss of SmolLM2 on WordNet beside bf16's (${loss#* } and ${loss% *}, three seeds): away by $(cut -d' ' -f1 <<<"$off"), of bf16's" "${off#* } %" "<= 2 % or 0.01" \
+    "$(awk '{ print ($1 <= 0.01 || $2 <= 2) ? "holds" : "short" }' <<<"$off")"
+  rm -rf "$work"
+}
+
 # Correctness: the tests that hold a bar. suite NAME BINARY FILTER
 suite() {
   local device=cpu count; ((gpu)) && device=cuda
@@ -177,5 +206,5 @@ racecheck() { sanitizer racecheck 'BlockOps.*:Edges.*:Devices.*:Decode.*:Weight.
 
 bars=(cpu_fp32 cpu_bf16 cpu_short fused packed_equal)
 ((gpu)) && bars=(8b_bf16 8b_nf4 8b_nf4_offload 8b_nf4_short 8b_fp8 1b_bf16 1b_short 135m_short packed_1b packed_135m start_135m start_8b 70b
-                 fused packed_equal deterministic planned memcheck racecheck)
+                 fp8_loss fused packed_equal deterministic planned memcheck racecheck)
 run_bars "${bars[@]}"
