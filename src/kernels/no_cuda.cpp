@@ -24,9 +24,9 @@ void rms_norm_backward_cuda(Matrix, Matrix, Gain, const float*, Matrix, Matrix, 
 void rope_cuda(Matrix, Matrix, Matrix, Matrix, const void*, Heads, const float*, const float*, Real, int64_t, bool, void*) { none(); }
 void head_norm_cuda(Matrix, Matrix, Heads, const float*, const float*, float, const float*, const float*, Real, int64_t, void*) { none(); }
 void head_norm_backward_cuda(Matrix, Matrix, Matrix, Matrix, Matrix, Heads, const float*, const float*, float, const float*, const float*, Real, int64_t, void*) { none(); }
-void gated_cuda(Matrix, Matrix, Gate, Real, int64_t, int64_t, void*) { none(); }
-void gated_backward_cuda(Matrix, Matrix, Matrix, Matrix, Gate, Real, int64_t, int64_t, void*) { none(); }
-void fold_updates_cuda(const Update*, int, Matrix, Real, int64_t, int64_t, int64_t, void*) { none(); }
+void gated_cuda(Matrix, Matrix, Fp8Codes, Gate, Real, int64_t, int64_t, void*) { none(); }
+void gated_backward_cuda(Matrix, Matrix, Matrix, Matrix, Fp8Codes, Gate, Real, int64_t, int64_t, void*) { none(); }
+void fold_updates_cuda(const Fold*, int, Real, void*) { none(); }
 void unfold_gradients_cuda(const Update*, int, PartialSum, PartialSum, int64_t, void*) { none(); }
 int token_sum_parts(int64_t, int64_t) { none(); }
 void token_sums_cuda(const TokenSum*, int, TokenSums, Real, int64_t, void*) { none(); }
@@ -36,7 +36,7 @@ void scale_columns_cuda(Matrix, const void*, Matrix, Real, int64_t, int64_t, voi
 int column_product_parts(int64_t, int64_t) { none(); }
 void scale_columns_backward_cuda(Matrix, Matrix, const void*, const void*, Matrix, float*, int, Real, int64_t, int64_t, void*) { none(); }
 void add_magnitude_gradients_cuda(const Update*, int, const float*, int, int64_t, void*) { none(); }
-void fp8_rows_cuda(Matrix, uint8_t*, float*, Real, int64_t, int64_t, void*) { none(); }
+void fp8_rows_cuda(Matrix, Fp8Codes, Real, int64_t, int64_t, void*) { none(); }
 void adamw_8bit_cuda(const AdamW8&, void*) { none(); }
 void cross_entropy_cuda(void*, Real, int64_t, int64_t, const int64_t*, float, float*, void*) { none(); }
 

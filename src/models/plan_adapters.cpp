@@ -70,7 +70,8 @@ Adapters adapters_of(Transformer& outline, const AdapterOptions& options, const 
   add_fake_quantization(outline, planned_name, quantization);
   for (auto& [site, seated] : all.seats) {
     const auto adapter = site->adapter(planned_name);
-    if (const auto update = adapter ? adapter->trained_factors() : std::nullopt) seated.rank = update->a.size(0), seated.drops = update->dropout > 0, seated.gains = update->magnitude.defined();
+    if (const auto update = adapter ? adapter->trained_factors() : std::nullopt)
+      seated.rank = update->rank(), seated.drops = update->dropout > 0, seated.gains = update->magnitude.defined(), seated.in_gains = update->in_gain.defined();
   }
   for (int64_t i = 0; i < outline.layers(); ++i) all.fused.push_back(outline.fuses(i, planned_name)), all.fusable.push_back(outline.fuses(i, ""));
   return all;

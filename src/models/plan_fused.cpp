@@ -24,7 +24,7 @@ class FusedLayer : public PlannedLayer {
       if (site.kind() == SiteKind::after_mlp) down_normed_ = before == SiteKind::norm;
       before = of_heads ? SiteKind::linear : site.kind();
     }
-    for (const Linears* all : {&qkv_, &output_, &gate_up_, &down_}) flows = flows || all->pad > 0;
+    for (const Linears* all : {&qkv_, &output_, &gate_up_, &down_}) flows = flows || all->trains();
     keeps_ = flows;
     dim_ = qkv_.in, width_ = s_.facts.heads * s_.facts.head_dim, kv_ = s_.facts.kv_heads * s_.facts.head_dim, hidden_ = down_.in;
   }
@@ -42,7 +42,7 @@ class FusedLayer : public PlannedLayer {
     if (s_.shape.recompute == Recompute::offload && !s_.shape.on_cpu) below = tally.hold(input_kind, matrix(dim_)), tape_.x = tally.hold(input_kind, matrix(dim_));
     if (s_.shape.recompute >= Recompute::layer) run(tally, tape_.x);
     const auto d_middle = back_to_middle(tally, side, first);
-    if (wants_x_ || qkv_.pad > 0 || output_.pad > 0) back(tally, side);
+    if (wants_x_ || qkv_.trains() || output_.trains()) back(tally, side);
     tape_ = {};
   }
 
@@ -159,6 +159,7 @@ class FusedLayer : public PlannedLayer {
     if (!tape_.gate_up) make_gate_up_again(tally);
     auto d_product = work(tally, hidden_);
     product(tally, down_);
+    if (down_.in_gains) work(tally, hidden_);
     const auto d_gate_up = gate_up_.gains ? work(tally, gate_up_.out + gate_up_.pad) : tape_.gate_up;
     text(tally, 8 * hidden_, 3 * hidden_);
     through_gains(tally, gate_up_);
@@ -178,7 +179,7 @@ class FusedLayer : public PlannedLayer {
     const auto d_attended = work(tally, width_);
     const auto d_output = output_.gains || output_normed_ ? work(tally, dim_ + output_.pad) : Room();
     through_gains(tally, output_), product(tally, output_), sums(tally, side, output_, {d_output});
-    if (!wants_x_ && qkv_.pad == 0) return;
+    if (!wants_x_ && !qkv_.trains()) return;
     const auto d_heads = work(tally, width_ + 2 * kv_);
     attention_backward(tally);
     tape_.attention.reset(), tape_.scores.reset();

@@ -13,7 +13,7 @@ inline const std::set<Role> in_qkv{Role::query, Role::key, Role::value, Role::qu
 
 struct Linears {
   int64_t in = 0, out = 0, pad = 0, room = 0;
-  bool dense = true, drops = false, gains = false;
+  bool dense = true, drops = false, gains = false, in_gains = false;
 
   Linears(const std::vector<SeatedSite>& sites, const std::set<Role>& roles, const Storage& storage) {
     int64_t ranks = 0;
@@ -21,10 +21,11 @@ struct Linears {
       const Site& site = *seated.site;
       if (!roles.contains(site.role())) continue;
       in = site.weight()->in_features(), out += site.weight()->out_features(), ranks += seated.rank;
-      dense = dense && !storage(site.path()), drops = drops || seated.drops, gains = gains || seated.gains;
+      dense = dense && !storage(site.path()), drops = drops || seated.drops, gains = gains || seated.gains, in_gains = in_gains || seated.in_gains;
     }
     pad = room_for(ranks), room = std::max(pad, room_for(1));
   }
+  bool trains() const { return pad > 0 || gains || in_gains; }
   int64_t matrix() const { return (out + room) * (in + room); }
 };
 

@@ -8,17 +8,23 @@
 namespace graft {
 namespace {
 
+/// Onto the gradient of a factor, or of its rows' gains.
+void add_to(const Tensor& grad, const Tensor& of_factor, const Tensor& factor, double scale) {
+  Tensor(grad).add_(grad.dim() == 1 ? (of_factor * factor).sum(1) : of_factor, scale);
+}
+
 /// Each update's share of both sums, [pad, in] and [out, pad] with what parts they have in front, onto its parameters' gradients.
 void add_gradients(Folded& folded, const Tensor& a_sum, const Tensor& b_sum) {
   const bool on_gpu = a_sum.is_cuda() && a_sum.scalar_type() == at::kFloat;
   for (size_t i = 0; i < folded.at.size(); ++i) {
     kernels::Update& place = folded.at[i];
-    Tensor a_grad = gradient_of(folded.updates[i].a), b_grad = gradient_of(folded.updates[i].b);
+    const LowRank& update = folded.updates[i];
+    Tensor a_grad = gradient_of(update.trained_a()), b_grad = gradient_of(update.trained_b());
     if (on_gpu) {
       place.a_grad = a_grad.mutable_data_ptr<float>(), place.b_grad = b_grad.mutable_data_ptr<float>();
     } else {
-      a_grad.add_(a_sum[0].narrow(0, place.row, place.rank), place.scale);
-      b_grad.add_(b_sum[0].narrow(0, place.first, place.out).narrow(1, place.row, place.rank));
+      add_to(a_grad, a_sum[0].narrow(0, place.row, place.rank), update.a, place.scale);
+      add_to(b_grad, b_sum[0].narrow(0, place.first, place.out).narrow(1, place.row, place.rank), update.b, 1);
     }
   }
   if (!on_gpu) return;
@@ -51,7 +57,7 @@ std::pair<Tensor, Tensor> sums_over_tokens(const Tensor& g, const Tensor& narrow
 }  // namespace
 
 void FoldedLinears::input_gradient(const Tensor& g, Folded& folded, const Tensor& dx) const {
-  refill(folded);
+  ready(folded);
   const Tensor weights = folded.matrix.narrow(1, 0, in_);   // the factors A below them
   Tensor to = dx;
   if (folded.pad > 0) {
@@ -61,7 +67,7 @@ void FoldedLinears::input_gradient(const Tensor& g, Folded& folded, const Tensor
   }
   if (!dx.defined()) return release(folded);
   // The frozen product alone where the updates' stands apart from it; else both as one.
-  if (fp8_) fp8_product_into(to_fp8(g), (*fp8_)[1], dx);
+  if (fp8_) fp8_product_into(eight_bits_of(g, folded), (*fp8_)[1], dx);
   else if (folded.drops) at::mm_out(to, g, weights.narrow(0, 0, out_));
   else at::mm_out(to, g.as_strided({g.size(0), out_ + folded.pad}, g.strides(), g.storage_offset()), weights);
   if (folded.drops) {

@@ -18,6 +18,14 @@ std::optional<LowRank> update_at(const Linear& layer, const std::string& adapter
   return here ? here->trained_factors() : std::nullopt;
 }
 
+Tensor with_gain(const Tensor& factor, const Tensor& gain) { return gain.defined() ? factor * gain.unsqueeze(1) : factor; }
+
+void point_to(const LowRank& update, kernels::Update& at) {
+  const auto numbers = [](const Tensor& x) { return x.defined() ? x.const_data_ptr<float>() : nullptr; };
+  at.a = numbers(update.a), at.b = numbers(update.b), at.a_gain = numbers(update.a_gain), at.b_gain = numbers(update.b_gain);
+  at.a_stride = update.a.stride(0);
+}
+
 /// f(adapter, its tokens' begin and end) for each adapter in the pass.
 template <class F>
 void for_each_adapter(const Batch& batch, F&& f) {
@@ -42,16 +50,16 @@ FoldedLinears::FoldedLinears(std::vector<Linear*> layers) : layers_(std::move(la
   if (!biases.empty()) bias_ = biases.size() == 1 ? biases[0] : at::cat(biases);
 }
 
-bool FoldedLinears::takes(const Batch& batch) const {
+bool FoldedLinears::takes(const Batch& batch, bool gains_of_inputs) const {
   const auto folds = [&](const Linear* layer, const std::string& adapter) {
     const auto update = update_at(*layer, adapter);
-    return !layer->adapter(adapter) || (update && (!update->magnitude.defined() || update->a.size(0) <= kernels::most_row_gain_rank));
+    return !layer->adapter(adapter) || (update && (!update->magnitude.defined() || update->rank() <= kernels::most_row_gain_rank) && (gains_of_inputs || !update->in_gain.defined()));
   };
   if (!batch.parts) return std::ranges::all_of(layers_, [&](const Linear* layer) { return folds(layer, batch.adapter); });
   // What is not the same for all tokens of a pass, gains and masks of dropout, goes the plain way.
   const auto same_for_all = [&](const Linear* layer, const Batch& part) {
     const auto update = update_at(*layer, part.adapter);
-    return folds(layer, part.adapter) && (!update || (!update->magnitude.defined() && update->dropout == 0));
+    return folds(layer, part.adapter) && (!update || (!update->magnitude.defined() && !update->in_gain.defined() && update->dropout == 0));
   };
   return static_cast<int64_t>(batch.parts->size() * layers_.size()) <= kernels::update_limit &&
          std::ranges::all_of(layers_, [&](const Linear* layer) { return std::ranges::all_of(*batch.parts, [&](const Batch& part) { return same_for_all(layer, part); }); });
@@ -62,8 +70,8 @@ std::vector<Tensor> FoldedLinears::parameters(const Batch& batch) const {
   for_each_adapter(batch, [&](const std::string& adapter, int64_t, int64_t) {
     for (const Linear* layer : layers_)
       if (const auto update = update_at(*layer, adapter)) {
-        all.insert(all.end(), {update->a, update->b});
-        if (update->magnitude.defined()) all.push_back(update->magnitude);
+        for (const Tensor& trained : {update->trained_a(), update->trained_b(), update->magnitude, update->in_gain})
+          if (trained.defined()) all.push_back(trained);
       }
   });
   return all;
@@ -83,7 +91,7 @@ Tensor FoldedLinears::matrix_of_pass(int64_t pad) const {
     const auto* quantized = dynamic_cast<const QuantizedWeight*>(layer->weight());
     if (quantized && !quantized->keeps_dense() && matrix.scalar_type() != at::kDouble) packed.push_back(&quantized->value());
   }
-  if (keep_dense()) {
+  if (keeps_dense()) {
     for (size_t i = 0; i < layers_.size(); ++i) layers_[i]->weight_to_settle().settle(places[i]);
     settled_ = matrix;
   } else if (packed.size() == layers_.size()) {
@@ -94,12 +102,11 @@ Tensor FoldedLinears::matrix_of_pass(int64_t pad) const {
   return matrix;
 }
 
-bool FoldedLinears::keep_dense() const {
+bool FoldedLinears::keeps_dense() const {
   return std::ranges::all_of(layers_, [](const Linear* layer) { return layer->weight()->keeps_dense(); });
 }
 
-Folded FoldedLinears::fold(const Batch& batch) const {
-  at::NoGradGuard no_grad;
+Folded FoldedLinears::places(const Batch& batch) const {
   Folded folded;
   folded.seed = batch.seed, folded.step = static_cast<uint32_t>(batch.step);
   folded.segments = batch.segments.flatten(), folded.positions = batch.positions.flatten();
@@ -110,7 +117,7 @@ Folded FoldedLinears::fold(const Batch& batch) const {
     for (const Linear* layer : layers_) {
       const int64_t rows = layer->weight()->out_features();
       if (const auto update = update_at(*layer, adapter)) {
-        const int64_t rank = update->a.size(0);
+        const int64_t rank = update->rank();
         folded.drops = folded.drops || (batch.training && update->dropout > 0);
         folded.updates.push_back(*update);
         folded.at.push_back({.scale = static_cast<float>(update->scale), .rank = rank, .row = ranks, .first = first, .out = rows, .begin = begin, .end = end});
@@ -120,28 +127,43 @@ Folded FoldedLinears::fold(const Batch& batch) const {
     }
   });
   folded.pad = room_for(ranks);
-  fill(folded);
-  make_gains(folded);
   return folded;
 }
 
-void FoldedLinears::fill(Folded& folded) const {
-  const Tensor whole = matrix_of_pass(folded.pad);
-  folded.matrix = whole.narrow(0, 0, out_ + folded.pad).narrow(1, 0, in_ + folded.pad);
-  if (folded.pad == 0) return;
-  if (has_gpu_kernel(whole)) {
-    for (size_t i = 0; i < folded.at.size(); ++i)
-      folded.at[i].a = folded.updates[i].a.const_data_ptr<float>(), folded.at[i].b = folded.updates[i].b.const_data_ptr<float>();
-    return kernels::fold_updates_cuda(folded.at.data(), static_cast<int>(folded.at.size()), matrix_of(folded.matrix), real_type(whole), out_, in_, folded.pad,
-                                      current_stream(whole));
+void FoldedLinears::fill(std::span<const Filling> all) {
+  at::NoGradGuard no_grad;
+  std::vector<kernels::Fold> on_gpu;
+  Tensor like;
+  for (const auto& [linears, folded] : all) {
+    const int64_t in = linears->in_, out = linears->out_, pad = folded->pad;
+    const Tensor whole = linears->matrix_of_pass(pad);
+    folded->matrix = whole.narrow(0, 0, out + pad).narrow(1, 0, in + pad);
+    if (pad == 0) continue;
+    if (!has_gpu_kernel(whole)) {
+      linears->copy_factors(*folded);
+      continue;
+    }
+    for (size_t i = 0; i < folded->at.size(); ++i) point_to(folded->updates[i], folded->at[i]);
+    on_gpu.push_back({folded->at.data(), static_cast<int>(folded->at.size()), matrix_of(folded->matrix), out, in, pad});
+    like = whole;
   }
+  if (!on_gpu.empty()) kernels::fold_updates_cuda(on_gpu.data(), static_cast<int>(on_gpu.size()), real_type(like), current_stream(like));
+}
+
+void FoldedLinears::copy_factors(const Folded& folded) const {
   folded.matrix.narrow(0, out_, folded.pad).narrow(1, 0, in_).zero_();
   folded.matrix.narrow(0, 0, out_).narrow(1, in_, folded.pad).zero_();
   for (size_t i = 0; i < folded.at.size(); ++i) {
     const auto& [place, update] = std::pair<const kernels::Update&, const LowRank&>(folded.at[i], folded.updates[i]);
-    folded.matrix.narrow(0, out_ + place.row, place.rank).narrow(1, 0, in_).copy_(update.a * update.scale);
-    folded.matrix.narrow(0, place.first, place.out).narrow(1, in_ + place.row, place.rank).copy_(update.b);
+    folded.matrix.narrow(0, out_ + place.row, place.rank).narrow(1, 0, in_).copy_(with_gain(update.a * update.scale, update.a_gain));
+    folded.matrix.narrow(0, place.first, place.out).narrow(1, in_ + place.row, place.rank).copy_(with_gain(update.b, update.b_gain));
   }
+}
+
+void FoldedLinears::ready(Folded& folded) const {
+  at::NoGradGuard no_grad;
+  if (!folded.matrix.defined()) fill(std::array{Filling{this, &folded}});
+  if (!folded.gain.defined()) make_gains(folded);
 }
 
 void FoldedLinears::release(Folded& folded) const {
@@ -149,7 +171,7 @@ void FoldedLinears::release(Folded& folded) const {
 }
 
 void FoldedLinears::settle() {
-  if (keep_dense()) matrix_of_pass(pad_step);
+  if (keeps_dense()) matrix_of_pass(pad_step);
 }
 
 }  // namespace graft

@@ -39,7 +39,7 @@ Tensor FoldedLinears::narrow(const Tensor& x, const Folded& folded) const {
 }
 
 /// y = the frozen product and its updates, or y += them; gains aside.
-void FoldedLinears::multiply(const Tensor& x, const Folded& folded, const Tensor& y, bool add) const {
+void FoldedLinears::multiply(const Tensor& x, Folded& folded, const Tensor& y, bool add) const {
   Tensor to = y;
   const Tensor weights = folded.matrix.narrow(0, 0, out_);
   if (!fp8_) {
@@ -48,7 +48,7 @@ void FoldedLinears::multiply(const Tensor& x, const Folded& folded, const Tensor
     return;
   }
   const Tensor product = add ? at::empty_like(y) : y;
-  fp8_product_into(to_fp8(x), (*fp8_)[0], product);
+  fp8_product_into(eight_bits_of(x, folded), (*fp8_)[0], product);
   if (add) to.add_(product);
   if (folded.pad > 0) to.addmm_(beside(x, folded.pad), weights.narrow(1, in_, folded.pad).t());
 }
@@ -72,7 +72,7 @@ Tensor FoldedLinears::add_product(const Tensor& x, Folded& folded, const Tensor&
 bool FoldedLinears::set_fp8(bool on) {
   at::NoGradGuard no_grad;
   fp8_.reset();
-  if (!on || !keep_dense() || in_ % 16 != 0 || out_ % 16 != 0) return false;
+  if (!on || !keeps_dense() || in_ % 16 != 0 || out_ % 16 != 0) return false;
   const Tensor weights = matrix_of_pass(0).narrow(0, 0, out_).narrow(1, 0, in_);
   fp8_ = {to_fp8(weights), to_fp8(weights.t().contiguous())};
   return true;

@@ -7,6 +7,7 @@
 #include "block_tape.h"
 #include "graft/ops/launch.h"
 #include "graft/ops/norm.h"
+#include "graft/ops/row_gain.h"
 
 namespace graft {
 namespace {
@@ -47,7 +48,7 @@ bool FusedBlock::takes(const Batch& batch) const {
     return batch.parts ? std::ranges::none_of(*batch.parts, [&](const Batch& part) { return site->adapter(part.adapter) != nullptr; }) : !site->adapter(batch.adapter);
   };
   const auto folds = [&](const FoldedLinears& linears) { return linears.takes(batch); };
-  return std::ranges::all_of(parts_.sites, empty) && folds(qkv_) && folds(attention_output_) && folds(gate_up_) && folds(mlp_output_);
+  return std::ranges::all_of(parts_.sites, empty) && folds(qkv_) && folds(attention_output_) && folds(gate_up_) && mlp_output_.takes(batch, /*gains_of_inputs=*/true);
 }
 
 std::vector<Tensor> FusedBlock::parameters(const Batch& batch) const {
@@ -60,8 +61,19 @@ std::vector<Tensor> FusedBlock::parameters(const Batch& batch) const {
 FusedBlock::Tape FusedBlock::run(const Tensor& x, const Batch& batch) const {
   Tape t;
   t.batch = batch, t.x = x;
+  fold(t);
   feed(x, attend(x, t), t);
   return t;
+}
+
+/// Dense weights' factors all at once; a matrix of codes is made when its turn comes.
+void FusedBlock::fold(Tape& t) const {
+  std::vector<FoldedLinears::Filling> dense;
+  for (const auto& filling : {FoldedLinears::Filling{&qkv_, &t.qkv_folded}, {&attention_output_, &t.output_folded}, {&gate_up_, &t.gate_up_folded}, {&mlp_output_, &t.down_folded}}) {
+    *filling.folded = filling.linears->places(t.batch);
+    if (filling.linears->keeps_dense()) dense.push_back(filling);
+  }
+  FoldedLinears::fill(dense);
 }
 
 /// Rotates q and k, in their place where nobody asks for them as they were: neither norms nor gains.
@@ -73,11 +85,11 @@ void FusedBlock::turn(Tape& t) const {
   }
   const auto parts = t.qkv.split_with_sizes({width, kv_width, kv_width}, 1);
   if (t.qkv_folded.gain.defined()) {
-    if (qkv_.bias().defined()) t.qkv.add_(qkv_.bias());
+    if (qkv_.bias(t.qkv_folded).defined()) t.qkv.add_(qkv_.bias(t.qkv_folded));
     t.turned = at::empty({t.qkv.size(0), width + kv_width}, t.qkv.options());
     return rotate_into(parts[0], parts[1], parts[2].narrow(1, 0, 0), parts_.head_dim, {}, t.batch.rotation, /*inverse=*/false, t.turned);
   }
-  rotate_into(parts[0], parts[1], parts[2], parts_.head_dim, qkv_.bias(), t.batch.rotation, /*inverse=*/false, t.qkv);
+  rotate_into(parts[0], parts[1], parts[2], parts_.head_dim, qkv_.bias(t.qkv_folded), t.batch.rotation, /*inverse=*/false, t.qkv);
 }
 
 /// [batch, time, heads, head_dim] each, as attention takes them.
@@ -91,7 +103,7 @@ std::array<Tensor, 3> FusedBlock::heads_of(const Tape& t) const {
 /// What is to be added to the residual stream.
 Tensor FusedBlock::attend(const Tensor& x, Tape& t) const {
   const int64_t tokens = x.size(0), dim = parts_.head_dim, width = parts_.heads * dim;
-  t.qkv_folded = qkv_.fold(t.batch), t.output_folded = attention_output_.fold(t.batch);
+  qkv_.ready(t.qkv_folded), attention_output_.ready(t.output_folded);
   const Tensor input = qkv_.input(tokens, t.qkv_folded, x);
   t.first_rstd = rstd_like(x);
   rms_norm_into(x, {}, parts_.before_attention->gain(), parts_.before_attention->eps(), {}, {}, input, t.first_rstd);
@@ -108,7 +120,7 @@ Tensor FusedBlock::attend(const Tensor& x, Tape& t) const {
   if (t.output_folded.pad > 0) attention_output_.narrow(t.attended, t.output_folded);
   Tensor out = at::empty({tokens, attention_output_.out()}, x.options());
   attention_output_.product(t.attended, t.output_folded, out);
-  if (attention_output_.bias().defined()) out.add_(attention_output_.bias());
+  if (attention_output_.bias(t.output_folded).defined()) out.add_(attention_output_.bias(t.output_folded));
   const RmsNorm* norm = parts_.after_attention;
   if (t.output_folded.gain.defined() || norm) t.attention_output.y = out;
   return norm ? normed(out, *norm, t.attention_output.rstd) : out;
@@ -116,14 +128,16 @@ Tensor FusedBlock::attend(const Tensor& x, Tape& t) const {
 
 void FusedBlock::feed(const Tensor& x, const Tensor& attended, Tape& t) const {
   const int64_t tokens = x.size(0);
-  t.gate_up_folded = gate_up_.fold(t.batch), t.down_folded = mlp_output_.fold(t.batch);
+  gate_up_.ready(t.gate_up_folded), mlp_output_.ready(t.down_folded);
   t.middle = at::empty_like(attended), t.out = at::empty_like(attended), t.second_rstd = rstd_like(x);
   const Tensor input = gate_up_.input(tokens, t.gate_up_folded, x);
   rms_norm_into(x, attended, parts_.before_mlp->gain(), parts_.before_mlp->eps(), t.middle, t.out, input, t.second_rstd);
   t.gate_up_narrow = kept_narrow(gate_up_, input, t.gate_up_folded);
   make_gate_up(input, t);
   const Tensor product = mlp_output_.input(tokens, t.down_folded, x);
-  gated_into(t.gate_up, parts_.activation, product);
+  const bool gained = t.down_folded.in_gain.defined();
+  gated_into(t.gate_up, parts_.activation, product, gained ? nullptr : mlp_output_.codes_of_next(t.down_folded));
+  if (gained) scale_columns(product, t.down_folded.in_gain, {});
   t.down_narrow = kept_narrow(mlp_output_, product, t.down_folded);
   feed_down(product, t);
 }
@@ -137,7 +151,7 @@ void FusedBlock::feed_down(const Tensor& product, Tape& t) const {
   } else {
     t.down.y = mlp_output_.add_product(product, t.down_folded, t.out);
   }
-  const Tensor& bias = mlp_output_.bias();
+  const Tensor& bias = mlp_output_.bias(t.down_folded);
   if (bias.defined() && !norm) t.out.add_(bias);
   if (bias.defined() && t.down.y.defined()) t.down.y.add_(bias);
   if (norm) t.out.add_(normed(t.down.y, *norm, t.down.rstd));
@@ -147,7 +161,7 @@ void FusedBlock::feed_down(const Tensor& product, Tape& t) const {
 void FusedBlock::make_gate_up(const Tensor& input, Tape& t) const {
   t.gate_up = gate_up_.gradient(input.size(0), t.gate_up_folded, input);
   gate_up_.product(input, t.gate_up_folded, t.gate_up);
-  if (gate_up_.bias().defined()) t.gate_up.add_(gate_up_.bias());
+  if (gate_up_.bias(t.gate_up_folded).defined()) t.gate_up.add_(gate_up_.bias(t.gate_up_folded));
 }
 
 }  // namespace graft

@@ -29,7 +29,7 @@ void FusedBlock::make_gate_up_again(Tape& t) const {
   const Tensor input = gate_up_.input(t.middle.size(0), t.gate_up_folded, t.middle);
   rms_norm_into(t.middle, {}, parts_.before_mlp->gain(), parts_.before_mlp->eps(), {}, {}, input, t.second_rstd);
   if (t.gate_up_folded.pad > 0) copy_rows(t.gate_up_narrow, beside(input, t.gate_up_folded.pad));
-  gate_up_.refill(t.gate_up_folded);
+  gate_up_.ready(t.gate_up_folded);
   make_gate_up(input, t);
 }
 
@@ -66,11 +66,16 @@ Tensor FusedBlock::back_to_middle(Tape& t, const Tensor& grad) const {
   if (!t.gate_up.defined()) make_gate_up_again(t);
   Tensor d_product = at::empty({tokens, mlp_output_.in()}, t.x.options());
   mlp_output_.input_gradient(d_down, t.down_folded, d_product);
+  if (t.down_folded.in_gain.defined()) {
+    const Tensor ungained = at::empty_like(d_product);
+    gated_into(t.gate_up, parts_.activation, ungained);
+    mlp_output_.before_input_gains(d_product, ungained, t.down_folded);
+  }
   const bool gains = t.gate_up_folded.gain.defined();
   // Each takes the place of what it is made from.
   const Tensor d_gate_up = gains ? gate_up_.gradient(tokens, t.gate_up_folded, t.x) : t.gate_up;
   Tensor product = t.down_folded.pad > 0 ? d_product : Tensor();
-  gated_backward_into(d_product, t.gate_up, parts_.activation, d_gate_up, product);
+  gated_backward_into(d_product, t.gate_up, parts_.activation, d_gate_up, product, gains ? nullptr : gate_up_.codes_of_next(t.gate_up_folded));
   if (gains) gate_up_.before_gains(d_gate_up, t.gate_up, t.gate_up_folded, d_gate_up);
   t.gate_up.reset();
   add_factor_gradients(mlp_output_, d_down, product, t.down_narrow, t.down_folded);
@@ -93,14 +98,14 @@ void FusedBlock::turn_back(Tape& t, const Tensor& dq, const Tensor& dk, const Te
 
 Tensor FusedBlock::back(Tape& t, const Tensor& grad, bool wants_x) const {
   const Tensor d_middle = back_to_middle(t, grad);
-  if (!wants_x && t.qkv_folded.pad == 0 && t.output_folded.pad == 0) return {};
+  if (!wants_x && !t.qkv_folded.trains() && !t.output_folded.trains()) return {};
   const int64_t tokens = t.x.size(0), width = parts_.heads * parts_.head_dim;
   const Tensor d_attended = at::empty({tokens, width}, t.x.options());
   const bool straight = goes_straight(t.output_folded, parts_.after_attention);
   const Tensor d_output = straight ? d_middle : before_output(attention_output_, t.attention_output, parts_.after_attention, d_middle, t.output_folded);
   attention_output_.input_gradient(d_output, t.output_folded, d_attended);
   add_factor_gradients(attention_output_, d_output, t.attended, beside(t.attended, t.output_folded.pad), t.output_folded);
-  if (!wants_x && t.qkv_folded.pad == 0) return {};
+  if (!wants_x && !t.qkv_folded.trains()) return {};
 
   const auto [q, k, v] = heads_of(t);
   const auto [dq, dk, dv] = t.attention->backward(d_attended.view(q.sizes()), q, k, v);
@@ -117,7 +122,7 @@ Tensor FusedBlock::back(Tape& t, const Tensor& grad, bool wants_x) const {
     between_->gradient = dx;
   } else {
     qkv_.input_gradient(d_qkv, t.qkv_folded, {});
-    rms_norm_into(t.x, {}, parts_.before_attention->gain(), parts_.before_attention->eps(), {}, {}, input, t.first_rstd);
+    if (input.defined()) rms_norm_into(t.x, {}, parts_.before_attention->gain(), parts_.before_attention->eps(), {}, {}, input, t.first_rstd);
   }
   add_factor_gradients(qkv_, d_qkv, input, t.qkv_narrow, t.qkv_folded);
   return dx;

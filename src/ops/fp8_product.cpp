@@ -8,11 +8,16 @@
 
 namespace graft {
 
+Fp8Rows room_for_fp8(const Tensor& x) {
+  return {at::empty({x.size(0), x.size(1)}, x.options().dtype(at::kFloat8_e4m3fn)), at::empty({x.size(0), 1}, x.options().dtype(at::kFloat))};
+}
+
+kernels::Fp8Codes codes_of(const Fp8Rows& rows) { return {static_cast<uint8_t*>(rows.values.mutable_data_ptr()), rows.scales.mutable_data_ptr<float>()}; }
+
 Fp8Rows to_fp8(const Tensor& x) {
-  const int64_t rows = x.size(0), columns = x.size(1);
   if (has_gpu_kernel(x)) {
-    const Fp8Rows y{at::empty({rows, columns}, x.options().dtype(at::kFloat8_e4m3fn)), at::empty({rows, 1}, x.options().dtype(at::kFloat))};
-    kernels::fp8_rows_cuda(matrix_of(x), static_cast<uint8_t*>(y.values.mutable_data_ptr()), y.scales.mutable_data_ptr<float>(), real_type(x), rows, columns, current_stream(x));
+    const Fp8Rows y = room_for_fp8(x);
+    kernels::fp8_rows_cuda(matrix_of(x), codes_of(y), real_type(x), x.size(0), x.size(1), current_stream(x));
     return y;
   }
   const Tensor numbers = x.to(at::kFloat), most = std::get<0>(numbers.abs().max(1, /*keepdim=*/true));

@@ -19,6 +19,11 @@ class Ia3Adapter : public Adapter {
     const Tensor scale = scale_.flatten().to(x.scalar_type());
     return scales_input_ ? base(x * scale) : base(x) * scale;
   }
+  std::optional<LowRank> trained_factors() const override {
+    LowRank update;
+    (scales_input_ ? update.in_gain : update.magnitude) = scale_;
+    return update;
+  }
   std::optional<WeightAndBias> merged(const WeightAndBias& base) const override {
     at::NoGradGuard no_grad;
     const Tensor scale = scale_.to(base.weight.device());   // a row or a column: it scales the weight's columns or rows

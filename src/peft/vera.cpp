@@ -30,6 +30,9 @@ class VeraAdapter : public Adapter {
     return low_rank_update(x, graft::dropout(x, dropout_, key, batch.segments, batch.positions), update, base.site);
   }
   std::optional<LowRank> low_rank() const override { return LowRank{a_ * lambda_d_.unsqueeze(1), b_ * lambda_b_.unsqueeze(1), 1.0}; }
+  std::optional<LowRank> trained_factors() const override {
+    return LowRank{.a = a_, .b = b_, .dropout = dropout_, .site = site_hash_, .a_gain = lambda_d_, .b_gain = lambda_b_};
+  }
   std::optional<WeightAndBias> merged(const WeightAndBias& base) const override {
     at::NoGradGuard no_grad;
     const LowRank update = *low_rank();

@@ -78,7 +78,7 @@ TEST_P(Fused, GradientsOfTwoMicroBatchesAdd) {
 std::vector<Case> fused_cases() {
   std::vector<Case> chosen;
   for (const Case& c : cases())
-    if (!is_encoder(c.family) && (c.method == "lora" || c.method == "dora" || (c.format == "none" && (c.method == "prompt_tuning" || c.method == "prefix_tuning"))))
+    if (!is_encoder(c.family) && (c.method == "lora" || c.method == "dora" || c.method == "vera" || c.method == "ia3" || (c.format == "none" && (c.method == "prompt_tuning" || c.method == "prefix_tuning"))))
       chosen.push_back(c);
   return chosen;
 }
@@ -118,6 +118,19 @@ TEST(FusedBlock, TakesDoraWithoutDropout) {
     for (const auto mode : {Recompute::none, Recompute::gate_up, Recompute::layer}) expect_near(step(*m, host_batch(), true, mode), step(*m, host_batch(), false), 1e-5);
   }
   EXPECT_EQ(model_with("dora", "llama", {"all-linear"}, at::kFloat, 0.1)->fused_layers("a"), 0);   // its base's product is divided in two
+}
+
+TEST(FusedBlock, TakesVeraAndIa3) {
+  const auto equals_the_plain_path = [](const std::string& method, const std::string& family, const std::vector<std::string>& targets, double dropout) {
+    const auto m = model_with(method, family, targets, at::kFloat, dropout);
+    EXPECT_EQ(m->fused_layers("a"), 2) << method << " " << family;
+    for (const auto mode : {Recompute::none, Recompute::gate_up, Recompute::layer}) expect_near(step(*m, host_batch(), true, mode), step(*m, host_batch(), false), 1e-5);
+  };
+  for (const std::string family : {"llama", "qwen2", "qwen3", "gemma2"}) {
+    for (const double dropout : {0.0, 0.2}) equals_the_plain_path("vera", family, {"all-linear"}, dropout);
+    equals_the_plain_path("ia3", family, {"k_proj", "v_proj", "down_proj"}, 0);
+    equals_the_plain_path("ia3", family, {"all-linear"}, 0);
+  }
 }
 
 /// Products in 8 bits: near, and what they are not applied to as it was.

@@ -114,8 +114,9 @@ std::vector<Case> fused_cases() {
       one("llama", "lora").format = format, all.back().recompute = recompute;
       one("qwen3", "lora").format = format, all.back().recompute = recompute, all.back().dtype = at::kBFloat16;
     }
-    for (const char* method : {"prompt_tuning", "ia3", "prefix_tuning", "full"}) one("llama", method).recompute = recompute;
-    for (const char* family : {"llama", "qwen3"}) one(family, "dora").recompute = recompute;
+    for (const char* method : {"prompt_tuning", "prefix_tuning", "full"}) one("llama", method).recompute = recompute;
+    for (const char* method : {"dora", "vera", "ia3"})
+      for (const char* family : {"llama", "qwen3"}) one(family, method).recompute = recompute;
     one("llama", "lora").dropout = 0.1, all.back().recompute = recompute;
   }
   return all;
@@ -125,7 +126,7 @@ std::vector<Case> fused_cases() {
 void expect_planned(const std::vector<Case>& cases, double fused_bound) {
   for (const Case& c : cases) {
     const Compared compared = compare(c);
-    const double bound = c.method == "lora" || c.method == "dora" ? fused_bound : 0.10;
+    const double bound = c.method == "lora" || c.method == "dora" || c.method == "vera" || c.method == "ia3" ? fused_bound : 0.10;
     EXPECT_NEAR(compared.ratio(), 1, bound) << c.name << " " << c.method << " " << c.format << " " << recompute_names()[static_cast<size_t>(c.recompute)] << " " << c.dtype
                                            << (c.dropout > 0 ? " dropout: " : ": ") << compared.text();
   }

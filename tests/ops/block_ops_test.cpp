@@ -137,6 +137,28 @@ TEST(BlockOps, GatedProduct) {
       }
 }
 
+TEST(BlockOps, CodesOfGatedProducts) {
+  for (const auto activation : {Activation::silu, Activation::gelu_tanh})
+    for (const int64_t width : {8, 96, 4100, 8192, 14336, 16400})   // some thousands a row's thread, one or two accesses each, more than it keeps
+      for (const auto dtype : types) {
+        const Tensor gate_up = rows_in_wider(5, 2 * width, 8, dtype, 1), grad = rows_in_wider(5, width, 64, dtype, 2), out = rows_in_wider(5, width, 64, dtype, 3);
+        gate_up[1].zero_(), gate_up[2][width - 1].fill_(std::numeric_limits<double>::infinity()), grad[3][0].fill_(std::numeric_limits<double>::quiet_NaN());
+        Fp8Rows codes, back;
+        gated_into(gate_up, activation, out, &codes);
+        const Tensor d = rows_in_wider(5, 2 * width, 64, dtype, 4), plain = at::empty_like(d), product = at::empty_like(out), expected = at::empty_like(out);
+        gated_into(gate_up, activation, expected);
+        gated_backward_into(grad, gate_up, activation, plain, {});
+        gated_backward_into(grad, gate_up, activation, d, product, &back);
+        const auto equal = [](const Tensor& a, const Tensor& b) { return at::where(a.isnan(), at::zeros_like(a), a).equal(at::where(b.isnan(), at::zeros_like(b), b)) && a.isnan().equal(b.isnan()); };
+        EXPECT_TRUE(equal(out, expected) && equal(product, expected) && equal(d, plain)) << width << " " << dtype;
+        for (const auto& [got, rows] : {std::pair(codes, expected), {back, plain}}) {
+          const Fp8Rows reference = to_fp8(rows);
+          EXPECT_TRUE(equal(got.scales, reference.scales)) << width << " " << dtype;
+          for (const int64_t row : {0, 1, 4}) EXPECT_TRUE(got.values[row].view(at::kByte).equal(reference.values[row].view(at::kByte))) << width << " " << dtype << " " << row;
+        }
+      }
+}
+
 TEST(BlockOps, AGateFarOutIsFinite) {
   const Tensor gate_up = at::full({2, 32}, 1e4, at::TensorOptions(at::kBFloat16).device(test_device())), out = at::empty({2, 16}, gate_up.options());
   Tensor(gate_up).narrow(0, 1, 1).neg_();
@@ -167,9 +189,9 @@ TEST(BlockOps, AttentionOutsideAutograd) {
 
 TEST(BlockOps, CrossEntropySkipsWhatHasNoTarget) {
   for (const auto dtype : types)
-    for (const auto& [vocabulary, smoothing] : {std::pair<int64_t, double>{97, 0}, {2048, 0.2}, {49152, 0}, {49152, 0.2}, {97, 0.2}, {130048, 0.1}, {150001, 0}}) {
+    for (const auto& [vocabulary, smoothing] : {std::pair<int64_t, double>{97, 0}, {2048, 0.2}, {49152, 0}, {49152, 0.2}, {97, 0.2}, {130048, 0.1}, {150001, 0}, {600004, 0}}) {
       const DenseWeight weight(rows_in_wider(vocabulary, 32, 0, dtype, 1));
-      const Tensor hidden = rows_in_wider(6, 32, 0, dtype, 2), targets = at::tensor(std::vector<int64_t>{3, -100, 0, vocabulary - 1, -100, 7}, at::kLong).to(test_device());
+      const Tensor hidden = rows_in_wider(6, 32, 0, dtype, 2), targets = at::tensor(std::vector<int64_t>{vocabulary / 2 + 3, -100, 0, vocabulary - 1, -100, 7}, at::kLong).to(test_device());
       const Tensor leaf = hidden.detach().requires_grad_(true);
       const Tensor loss = linear_cross_entropy(leaf, frozen_head(weight), targets, 0.25, smoothing);
       torch::autograd::backward({loss * 2}, {});

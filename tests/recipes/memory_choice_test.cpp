@@ -52,8 +52,8 @@ TEST_F(MemoryChoiceTest, WhatIsAskedForStays) {
 }
 
 TEST_F(MemoryChoiceTest, ThePlainPathKnowsTwoWays) {
-  EXPECT_EQ(choose(80, "auto", "ia3").recompute, "none");
-  const MemoryChoice less = choose(6, "auto", "ia3");
+  EXPECT_EQ(choose(80, "auto", "houlsby").recompute, "none");
+  const MemoryChoice less = choose(6, "auto", "houlsby");
   EXPECT_EQ(less.recompute, "layer");
   EXPECT_NE(less.why.find("too much: none"), std::string::npos) << less.why;
 }

@@ -62,13 +62,21 @@ void head_norm_cuda(Matrix qkv, Matrix out, Heads heads, const float* q_gain, co
 void head_norm_backward_cuda(Matrix dq, Matrix dk, Matrix dv, Matrix qkv, Matrix out, Heads heads, const float* q_gain, const float* k_gain, float eps, const float* cosine,
                              const float* sine, Real type, int64_t tokens, void* stream);
 // out = act(gate) * up of [gate | up]; backward writes [dgate | dup] and, where it is wanted, that product again.
+// codes: of `out`, and of d_gate_up, where they are wanted: in 16 bits, of rows of gated_codes_width at most, in multiples of 8.
 enum class Gate { silu, gelu_tanh };
-void gated_cuda(Matrix gate_up, Matrix out, Gate act, Real type, int64_t rows, int64_t width, void* stream);
-void gated_backward_cuda(Matrix grad, Matrix gate_up, Matrix d_gate_up, Matrix product, Gate act, Real type, int64_t rows, int64_t width, void* stream);
+struct Fp8Codes {                                 // what fp8_rows_cuda makes of a matrix
+  uint8_t* values = nullptr;                      // [rows, columns]
+  float* scales = nullptr;                        // [rows]
+};
+constexpr int64_t gated_codes_width = 16384;
+void gated_cuda(Matrix gate_up, Matrix out, Fp8Codes codes, Gate act, Real type, int64_t rows, int64_t width, void* stream);
+void gated_backward_cuda(Matrix grad, Matrix gate_up, Matrix d_gate_up, Matrix product, Fp8Codes codes, Gate act, Real type, int64_t rows, int64_t width, void* stream);
 // A low-rank update beside its weight: the matrix's last `pad` columns hold B, its last `pad` rows s A, each update's at its `row`; else zeros.
 struct Update {
-  const float *a = nullptr, *b = nullptr;   // [rank, in], [out, rank]
-  float *a_grad = nullptr, *b_grad = nullptr;
+  const float *a = nullptr, *b = nullptr;   // [rank, in], of rows a_stride apart, and [out, rank]
+  int64_t a_stride = 0;
+  const float *a_gain = nullptr, *b_gain = nullptr;   // [rank], [out]: of their rows, where these train; else null
+  float *a_grad = nullptr, *b_grad = nullptr;         // of what trains
   float scale = 1;
   int64_t rank = 0, row = 0, first = 0, out = 0;    // its outputs are rows [first, first + out) of the weight
   int64_t begin = 0, end = 0;                       // the tokens that it is for, where others are another adapter's
@@ -76,7 +84,13 @@ struct Update {
   float* magnitude_grad = nullptr;
 };
 constexpr int update_limit = 24;                // that read one input: q, k and v of eight adapters
-void fold_updates_cuda(const Update* updates, int count, Matrix weight, Real type, int64_t out, int64_t in, int64_t pad, void* stream);
+struct Fold {
+  const Update* updates = nullptr;
+  int count = 0;                                    // update_limit at most
+  Matrix weight;                                    // [out + pad, in + pad]
+  int64_t out = 0, in = 0, pad = 0;
+};
+void fold_updates_cuda(const Fold* folds, int count, Real type, void* stream);
 // narrow[t, k], [tokens, pad], becomes 0 where column k is an update's that is not for token t.
 void mask_updates_cuda(const Update* updates, int count, Matrix narrow, Real type, int64_t tokens, int64_t pad, void* stream);
 // What an update's gradients are taken from: [rows, columns] fp32, in `parts` that lie `part` apart and are added up in order.
@@ -85,7 +99,7 @@ struct PartialSum {
   int64_t row_stride = 0, column_stride = 0, part = 0;
   int parts = 1;
 };
-// a_grad += s * its rows of a_sum [pad, in]; b_grad += its columns of b_sum [out, pad].
+// a_grad += s * its rows of a_sum [pad, in]; b_grad += its columns of b_sum [out, pad]; or what comes of these for the gains.
 void unfold_gradients_cuda(const Update* updates, int count, PartialSum a_sum, PartialSum b_sum, int64_t in, void* stream);
 // sums[p, first_row .., first_column ..] = narrow^T wide over the p-th part of the tokens, for each pair: narrow [tokens, 64], wide [tokens, columns]; sums:
 // [parts, total_rows, total_columns]. bf16 or fp16, from sm_80 on; strides, columns and addresses in multiples of 8 elements.
@@ -117,7 +131,7 @@ void add_magnitude_gradients_cuda(const Update* updates, int count, const float*
 
 // --- Products in 8 bits ---------------------------------------------------------------------------------------------------------
 // values[i, c] = e4m3(x[i, c] * 448 / most), scales[i] = most / 448, where most is the row's largest magnitude (0: 1 and 1; not finite: the scale is NaN).
-void fp8_rows_cuda(Matrix x, uint8_t* values, float* scales, Real type, int64_t rows, int64_t columns, void* stream);
+void fp8_rows_cuda(Matrix x, Fp8Codes codes, Real type, int64_t rows, int64_t columns, void* stream);
 
 // --- Cross-entropy ------------------------------------------------------------------------------------------------------------------
 // losses[i] = -sum over c of right[c] log softmax(logits[i])[c], where right = (1 - smoothing) one_hot(targets[i]) + smoothing / columns, and logits become

@@ -8,7 +8,9 @@
 // In 8 bits (ops/fp8_product.h) the frozen products stand alone, and the narrow ones and what comes of them keep their 16.
 #include <array>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "graft/kernels/api.h"
@@ -28,10 +30,14 @@ struct Folded {
   int64_t pad = 0;                 // 0: nothing is folded in
   bool mixed = false;              // updates are for some of the tokens each
   Tensor gain;                     // [out]: of the product's columns; undefined: none
+  Tensor bias;                     // [out]: the layers', where it is not as they have it, but by gains
+  Tensor in_gain;                  // [in]: of the input; undefined: none
+  Fp8Rows codes;                   // of what is multiplied next, where who wrote it made them: see codes_of_next
   bool drops = false;              // what updates see is dropped: each has its own mask, a function of the pass, so their gradients stay apart
   Tensor segments, positions;      // [tokens], of these masks
   uint64_t seed = 0;
   uint32_t step = 0;
+  bool trains() const { return !updates.empty(); }
 };
 
 class FoldedLinears {
@@ -39,21 +45,30 @@ class FoldedLinears {
   explicit FoldedLinears(std::vector<Linear*> layers);
   int64_t in() const { return in_; }
   int64_t out() const { return out_; }
-  /// The layers' biases in a row, [out]; undefined if they have none.
-  const Tensor& bias() const { return bias_; }
-  /// Whether each seat is empty in this pass, or holds an update that can be folded in.
-  bool takes(const Batch& batch) const;
+  /// The layers' biases in a row, [out], as a pass has them; undefined if they have none.
+  const Tensor& bias(const Folded& folded) const { return folded.bias.defined() ? folded.bias : bias_; }
+  /// Whether each seat is empty in this pass, or holds an update that can be folded in. Gains of inputs: their layer is alone, and the caller applies them.
+  bool takes(const Batch& batch, bool gains_of_inputs = false) const;
   /// The parameters that the pass's adapters train here.
   std::vector<Tensor> parameters(const Batch& batch) const;
 
-  Folded fold(const Batch& batch) const;
-  /// Its matrix again, where it was let go.
-  void refill(Folded& folded) const {
-    if (!folded.matrix.defined()) fill(folded);
-  }
+  /// What is folded in, and where; no matrix yet.
+  Folded places(const Batch& batch) const;
+  /// Whether the weights live in the matrix: else it is made for each use of it.
+  bool keeps_dense() const;
+  struct Filling {
+    const FoldedLinears* linears;
+    Folded* folded;
+  };
+  /// Makes matrices: their factors by one launch on a GPU.
+  static void fill(std::span<const Filling> all);
+  /// Makes what is not there (any more): the matrix, and gains.
+  void ready(Folded& folded) const;
   /// An empty [rows, in] to be filled, with room beside it; its narrow products are written there by `narrow`.
   Tensor input(int64_t rows, const Folded& folded, const Tensor& like) const { return wide(rows, in_, folded, like); }
   Tensor gradient(int64_t rows, const Folded& folded, const Tensor& like) const { return wide(rows, out_, folded, like); }
+  /// Where codes of the next input, or the next gradient, are to be put as it is written; null: nobody asks for them.
+  Fp8Rows* codes_of_next(Folded& folded) const { return fp8_ ? &folded.codes : nullptr; }
   /// x (sA)^T into the room beside x: the view of it, [rows, pad].
   Tensor narrow(const Tensor& x, const Folded& folded) const;
   /// y = the product, by gains if there are any. x: from input(), after narrow(). The matrix is not needed any more, until the backward pass.
@@ -62,6 +77,8 @@ class FoldedLinears {
   Tensor add_product(const Tensor& x, Folded& folded, const Tensor& sum) const;
   /// The gradient of the product from that of y, by gains and bias made of it; adds to the magnitudes' gradients. to: from gradient(), or grad itself.
   void before_gains(const Tensor& grad, const Tensor& y, const Folded& folded, const Tensor& to) const;
+  /// The gradient of x from that of x times its gains, in its place; adds to the gains' gradients.
+  void before_input_gains(const Tensor& grad, const Tensor& x, const Folded& folded) const;
   /// dx = the product, from g (from gradient()), and g B into the room beside g; dx undefined: that alone.
   void input_gradient(const Tensor& g, Folded& folded, const Tensor& dx) const;
   /// Adds to the factors' gradients, from g after input_gradient(), x and what stood beside it.
@@ -73,12 +90,11 @@ class FoldedLinears {
 
  private:
   Tensor wide(int64_t rows, int64_t columns, const Folded& folded, const Tensor& like) const;
-  bool keep_dense() const;
   Tensor matrix_of_pass(int64_t pad) const;
-  void fill(Folded& folded) const;
+  void copy_factors(const Folded& folded) const;
   void make_gains(Folded& folded) const;
   void release(Folded& folded) const;
-  void multiply(const Tensor& x, const Folded& folded, const Tensor& y, bool add) const;
+  void multiply(const Tensor& x, Folded& folded, const Tensor& y, bool add) const;
   std::vector<Linear*> layers_;
   int64_t in_ = 0, out_ = 0;
   Tensor bias_;
@@ -86,6 +102,8 @@ class FoldedLinears {
   mutable Tensor settled_;   // where dense weights live from the first pass on, [out + pad, in + pad]
 };
 
+/// x in 8 bits: as who wrote it left it.
+inline Fp8Rows eight_bits_of(const Tensor& x, Folded& folded) { return folded.codes.values.defined() ? std::exchange(folded.codes, {}) : to_fp8(x); }
 /// Zeros in the narrow products of tokens with updates that are not for them.
 void mask_updates(const Tensor& narrow, const Folded& folded);
 /// `columns` more columns of the wider matrix in which x lies.

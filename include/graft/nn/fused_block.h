@@ -55,6 +55,7 @@ class FusedBlock {
   friend class BlockNode;
   std::vector<Tensor> parameters(const Batch& batch) const;
   Tape run(const Tensor& x, const Batch& batch) const;
+  void fold(Tape& tape) const;
   Tensor attend(const Tensor& x, Tape& tape) const;
   void turn(Tape& tape) const;
   void turn_back(Tape& tape, const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& d_qkv) const;

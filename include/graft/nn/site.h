@@ -42,14 +42,19 @@ struct WeightAndBias {
   Tensor bias;     // fp32 [out], or undefined
 };
 
-/// An update of a weight W by scale * B A; rows of the sum may be brought to trained lengths.
+/// An update of a weight W by scale * B A (or none: no a and b); rows of the sum may be brought to trained lengths, rows and columns be rescaled.
 struct LowRank {
   Tensor a = {}, b = {}; // fp32 [rank, in], [out, rank]
   double scale = 1;
   double dropout = 0;    // of what it sees in training, masked by ...
   uint32_t site = 0;     // ... this site's numbers (ops/dropout.h)
-  Tensor magnitude = {}; // fp32 [out]: the rows' lengths (DoRA); undefined: as the sum has them
-  Tensor squares = {};   // [out]: sums of the squares of W's rows, where there are magnitudes
+  Tensor magnitude = {}; // fp32, out numbers: the rows' lengths (DoRA), or without `squares` gains of the outputs, bias and all (IA3)
+  Tensor squares = {};   // [out]: sums of the squares of W's rows
+  Tensor in_gain = {};   // fp32, in numbers: gains of the input (IA3)
+  Tensor a_gain = {}, b_gain = {};   // fp32 [rank], [out]: what a's and b's rows are multiplied by (VeRA), and train in their place; undefined: nothing
+  int64_t rank() const { return a.defined() ? a.size(0) : 0; }
+  const Tensor& trained_a() const { return a_gain.defined() ? a_gain : a; }
+  const Tensor& trained_b() const { return b_gain.defined() ? b_gain : b; }
 };
 
 class Adapter : public torch::nn::Module {
@@ -59,7 +64,7 @@ class Adapter : public torch::nn::Module {
   virtual std::optional<Tensor> forward_parts(const Tensor& x, const std::vector<Adapter*>& adapters, const Frozen& base, const Batch& batch) { return std::nullopt; }
   /// What it is, if it is nothing but a low-rank update of the weight (dropout aside).
   virtual std::optional<LowRank> low_rank() const { return std::nullopt; }
-  /// The same with its own parameters as factors, where nothing else trains: a fused path runs it so, and adds to their gradients.
+  /// The same with its own parameters as factors or as their gains, where nothing else trains: a fused path runs it so, and adds to their gradients.
   virtual std::optional<LowRank> trained_factors() const { return std::nullopt; }
   /// The site's weight and bias with this adapter in them, accumulated in fp32; nullopt: it cannot be merged.
   virtual std::optional<WeightAndBias> merged(const WeightAndBias& base) const { return std::nullopt; }

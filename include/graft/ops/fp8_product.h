@@ -2,6 +2,7 @@
 // Products in 8 bits: both sides as e4m3 (Micikevicius et al. 2022, "FP8 formats for deep learning"), each row with a scale that makes its largest magnitude
 // 448, sums in fp32. On the CPU, and for types that have no such products, the same numbers multiplied as they are: the meaning.
 #include "graft/core/tensor.h"
+#include "graft/kernels/api.h"
 
 namespace graft {
 
@@ -12,6 +13,10 @@ struct Fp8Rows {
 };
 /// x: [rows, columns], rows that may lie in wider ones.
 Fp8Rows to_fp8(const Tensor& x);
+/// Room for what it makes, for a kernel that makes it while it writes x.
+Fp8Rows room_for_fp8(const Tensor& x);
+kernels::Fp8Codes codes_of(const Fp8Rows& rows);
 /// y = x weights^T: [rows, out] of [rows, in] and [out, in]; y in the type of what x was made from.
 void fp8_product_into(const Fp8Rows& x, const Fp8Rows& weights, const Tensor& y);
+
 }  // namespace graft

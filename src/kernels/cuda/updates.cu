@@ -1,31 +1,55 @@
 // Low-rank updates to and from the matrices that they are folded into.
+#include <algorithm>
+
 #include "updates.cuh"
 #include "vectors.cuh"
 
 namespace graft::kernels {
 namespace {
 
-/// First the `pad` columns beside the weight, then the `pad` rows below it.
-template <class T>
-__global__ void fold_kernel(Updates updates, RowsOf<T> weight, unsigned out, unsigned in, unsigned pad) {
-  const unsigned beside = out * pad, i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i >= beside + pad * in) return;
-  float value = 0;
+__device__ float gain(const float* gains, int64_t row) { return gains ? gains[row] : 1; }
+
+/// A matrix that updates, of them [first, end), are folded into.
+struct Folding {
+  Matrix weight;
+  unsigned out, in, pad;
+  int first, end;
+};
+constexpr int foldings_limit = 4;   // of a launch
+struct Foldings {
+  Folding at[foldings_limit];
+};
+
+/// First the `pad` columns beside the weight, then the `pad` rows below it, N numbers of a row a thread; a matrix a row of blocks.
+template <class T, int N>
+__global__ void fold_kernel(Updates updates, Foldings foldings) {
+  const auto& [matrix, out, in, pad, first, end] = foldings.at[blockIdx.y];
+  const RowsOf<T> weight{static_cast<T*>(matrix.data), matrix.stride};
+  const unsigned beside = out * (pad / N), i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= beside + pad * (in / N)) return;
+  float values[N] = {};
   if (i < beside) {
-    const unsigned row = i / pad, k = i % pad;
-    for (int u = 0; u < updates.count; ++u) {
+    const unsigned row = i / (pad / N), begin = i % (pad / N) * N;
+    for (int u = first; u < end; ++u) {
       const Update& update = updates.at[u];
-      if (row >= update.first && row < update.first + update.out && k >= update.row && k < update.row + update.rank)
-        value = update.b[(row - update.first) * update.rank + k - update.row];
+      if (row < update.first || row >= update.first + update.out) continue;
+      const float* const b = update.b + (row - update.first) * update.rank;
+      const float more = gain(update.b_gain, row - update.first);
+#pragma unroll
+      for (int j = 0; j < N; ++j)
+        if (const int64_t k = int64_t{begin} + j - update.row; k >= 0 && k < update.rank) values[j] = b[k] * more;
     }
-    put(weight.row(row) + in + k, value);
+    put_all(weight.row(row) + in + begin, values);
   } else {
-    const unsigned k = (i - beside) / in, column = (i - beside) % in;
-    for (int u = 0; u < updates.count; ++u) {
+    const unsigned k = (i - beside) / (in / N), column = (i - beside) % (in / N) * N;
+    for (int u = first; u < end; ++u) {
       const Update& update = updates.at[u];
-      if (k >= update.row && k < update.row + update.rank) value = update.scale * update.a[(k - update.row) * in + column];
+      if (k < update.row || k >= update.row + update.rank) continue;
+      const float scale = update.scale * gain(update.a_gain, k - update.row);
+#pragma unroll
+      for (int j = 0; j < N; ++j) values[j] = scale * update.a[(k - update.row) * update.a_stride + column + j];
     }
-    put(weight.row(out + k) + column, value);
+    put_all(weight.row(out + k) + column, values);
   }
 }
 
@@ -47,6 +71,8 @@ __device__ float total(const PartialSum& sum, int64_t row, int64_t column) {
   return all;
 }
 
+__host__ __device__ int64_t whole_warps(int64_t threads) { return (threads + 31) / 32 * 32; }
+
 __global__ void unfold_kernel(Updates updates, PartialSum a_sum, PartialSum b_sum, int64_t in) {
   int64_t i = blockIdx.x * int64_t{blockDim.x} + threadIdx.x;
   for (int u = 0; u < updates.count; ++u) {
@@ -66,17 +92,55 @@ __global__ void unfold_kernel(Updates updates, PartialSum a_sum, PartialSum b_su
   }
 }
 
+/// First a warp a row of a, then a thread a row of b.
+__global__ void unfold_gains_kernel(Updates updates, PartialSum a_sum, PartialSum b_sum, int64_t in) {
+  int64_t i = blockIdx.x * int64_t{blockDim.x} + threadIdx.x;
+  for (int u = 0; u < updates.count; ++u) {
+    const Update& update = updates.at[u];
+    const int64_t a_threads = 32 * update.rank, b_threads = whole_warps(update.out);
+    if (i < a_threads) {
+      const int64_t k = i / 32;
+      float sum = 0;
+      for (int64_t c = i % 32; c < in; c += 32) sum += update.a[k * update.a_stride + c] * total(a_sum, update.row + k, c);
+      sum = sum_of_lanes(sum, 32);
+      if (i % 32 == 0) update.a_grad[k] += update.scale * sum;
+      return;
+    }
+    i -= a_threads;
+    if (i < b_threads) {
+      float sum = 0;
+      for (int64_t k = 0; i < update.out && k < update.rank; ++k) sum += update.b[i * update.rank + k] * total(b_sum, update.first + i, update.row + k);
+      if (i < update.out) update.b_grad[i] += sum;
+      return;
+    }
+    i -= b_threads;
+  }
+}
+
 constexpr int threads = 256;
 unsigned blocks_for(int64_t count) { return static_cast<unsigned>((count + threads - 1) / threads); }
 
 }  // namespace
 
-void fold_updates_cuda(const Update* updates, int count, Matrix weight, Real type, int64_t out, int64_t in, int64_t pad, void* stream) {
-  with_cuda_real(type, [&](auto* t) {
-    using T = std::remove_pointer_t<decltype(t)>;
-    fold_kernel<T><<<blocks_for((out + in) * pad), threads, 0, static_cast<cudaStream_t>(stream)>>>(all_of(updates, count), rows_of<T>(weight), static_cast<unsigned>(out),
-                                                                                                     static_cast<unsigned>(in), static_cast<unsigned>(pad));
-  });
+void fold_updates_cuda(const Fold* folds, int count, Real type, void* stream) {
+  int done = 0;
+  while (done < count) {
+    Updates updates{};
+    Foldings foldings{};
+    int matrices = 0;
+    int64_t most = 0, widths = 0;   // divisible as each of them is
+    for (; done < count && matrices < foldings_limit && updates.count + folds[done].count <= update_limit; ++done) {
+      const auto& [at, here, weight, out, in, pad] = folds[done];
+      foldings.at[matrices++] = {weight, static_cast<unsigned>(out), static_cast<unsigned>(in), static_cast<unsigned>(pad), updates.count, updates.count + here};
+      for (int u = 0; u < here; ++u) updates.at[updates.count++] = at[u];
+      most = std::max(most, (out + in) * pad), widths |= in;
+    }
+    // Pads come in whole tiles: a thread writes as many numbers at once as the rows of all matrices allow.
+    with_vectors(type, widths, {foldings.at[0].weight, foldings.at[1].weight, foldings.at[2].weight, foldings.at[3].weight}, [&](auto* t, auto n) {
+      using T = std::remove_pointer_t<decltype(t)>;
+      fold_kernel<T, n.value><<<dim3(blocks_for(most / n), static_cast<unsigned>(matrices)), threads, 0, static_cast<cudaStream_t>(stream)>>>(updates, foldings);
+    });
+  }
   launched("fold kernel");
 }
 
@@ -91,9 +155,14 @@ void mask_updates_cuda(const Update* updates, int count, Matrix narrow, Real typ
 }
 
 void unfold_gradients_cuda(const Update* updates, int count, PartialSum a_sum, PartialSum b_sum, int64_t in, void* stream) {
-  int64_t elements = 0;
-  for (int i = 0; i < count; ++i) elements += updates[i].rank * (in + updates[i].out);
-  unfold_kernel<<<blocks_for(elements), threads, 0, static_cast<cudaStream_t>(stream)>>>(all_of(updates, count), a_sum, b_sum, in);
+  Updates factors{}, gains{};
+  int64_t factor_threads = 0, gain_threads = 0;
+  for (const Update* update = updates; update < updates + count; ++update)
+    if (update->a_gain) gains.at[gains.count++] = *update, gain_threads += 32 * update->rank + whole_warps(update->out);
+    else factors.at[factors.count++] = *update, factor_threads += update->rank * (in + update->out);
+  const auto on = static_cast<cudaStream_t>(stream);
+  if (factors.count > 0) unfold_kernel<<<blocks_for(factor_threads), threads, 0, on>>>(factors, a_sum, b_sum, in);
+  if (gains.count > 0) unfold_gains_kernel<<<blocks_for(gain_threads), threads, 0, on>>>(gains, a_sum, b_sum, in);
   launched("unfold kernel");
 }
 
