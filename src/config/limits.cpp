@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "graft/config/shape.h"
 #include "graft/config/yaml.h"
 #include "parse.h"
 #include "utf8.h"
@@ -13,6 +14,12 @@ void check_config_text(std::string_view text, const std::string& name) {
   if (!bad) return;
   const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(*bad), '\n');
   refuse("{}:{}: byte {:#04x} is not UTF-8 text", name, line, static_cast<unsigned char>(text[*bad]));
+}
+
+void check_key(const std::string& key, const std::string& where) {
+  constexpr size_t longest = 1000;
+  const size_t written = double_quoted(key).size() - 2;
+  require(written <= longest, "{}: a key of {} bytes{}, more than {}", where, key.size(), written == key.size() ? "" : fmt::format(" ({} as they are written)", written), longest);
 }
 
 void ConfigBudget::spend(int more_nodes, size_t more_bytes, const std::string& where) {

@@ -81,6 +81,7 @@ void apply_override(ConfigTree& tree, const std::string& argument, ConfigBudget&
   value.key_mark = value.mark;
   ConfigNode* node = &tree.root;
   for (const auto& part : parts) {
+    check_key(part, "argument '" + argument + "'");
     budget.spend(1, part.size(), "argument '" + argument + "'");
     node = &step_into(*node, part, argument, value.mark);
   }

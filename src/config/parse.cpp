@@ -16,7 +16,6 @@ namespace graft {
 namespace {
 
 constexpr size_t most_faults = 50;
-constexpr size_t longest_key = 1000;  // YAML itself ends implicit keys at 1024 characters
 
 struct Size {
   int nodes = 0;
@@ -145,7 +144,7 @@ class TreeBuilder final : public YAML::EventHandler {
   void take_key(Frame& frame, const ConfigNode& node) {
     const std::string where = node.mark.text();
     require(node.kind == ConfigNode::Kind::scalar, "{}: expected a key, got {}", where, node.described());
-    require(node.text.size() <= longest_key, "{}: a key of {} bytes, more than {}", where, node.text.size(), longest_key);
+    check_key(node.text, where);
     require(node.quoted || node.text != "<<", "{}: merge keys (<<) are not supported; use include: for shared parts", where);
     const auto [first, is_new] = frame.keys.emplace(node.text, node.mark);
     if (!is_new) {

@@ -21,6 +21,9 @@ struct ConfigBudget {
 /// UTF-8 without NUL, within the size of a file.
 void check_config_text(std::string_view text, const std::string& name);
 
+/// A key that can be written and read again: YAML ends keys on their line at 1,024 characters, escapes and all.
+void check_key(const std::string& key, const std::string& where);
+
 /// `numbered`: lines of a file; otherwise `name` says it all (an argument). An empty text is null.
 ConfigNode parse_yaml(std::string_view text, const std::string& name, bool numbered, ConfigBudget& budget);
 

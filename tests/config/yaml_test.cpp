@@ -72,6 +72,7 @@ TEST(ParseConfig, depth_size_and_key_length_have_limits) {
   EXPECT_TRUE(contains(refusal("a: " + std::string(400'000, '[')), "job.yaml"));
   EXPECT_TRUE(contains(refusal(std::string((1 << 20) + 1, '#')), "more than the limit of 1048576"));
   EXPECT_TRUE(contains(refusal(std::string(1010, 'k') + ": 1"), "a key of 1010 bytes"));
+  EXPECT_TRUE(contains(refusal("'" + std::string(900, '"') + "': 1"), "a key of 900 bytes (1800 as they are written)"));   // could not be read back
 }
 
 TEST(ParseConfig, a_megabyte_of_anything_ends_soon) {
@@ -122,6 +123,7 @@ TEST(Overrides, faults_name_the_argument) {
   EXPECT_TRUE(contains(refused("a=[1, 2"), "argument 'a=[1, 2': not valid YAML"));
   EXPECT_TRUE(contains(refused("include=x"), "include belongs in a file"));
   EXPECT_TRUE(contains(refused("a=\xff"), "not UTF-8"));
+  EXPECT_TRUE(contains(refused("a." + std::string(1001, 'k') + "=1"), "a key of 1001 bytes"));
   EXPECT_EQ(faults_of("", {"train.sed=1"})[0], "argument 'train.sed=1': train.sed: unknown key (did you mean 'seed'?)");
 }
 
