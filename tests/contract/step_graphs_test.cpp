@@ -51,7 +51,7 @@ std::vector<double> step(Transformer& model, const std::vector<Share>& shares, S
 
 /// Steps of one adapter, and of two together: their shapes come again, so they are seen, captured, replayed.
 TEST(StepGraphs, GradientsAreThoseWithout) {
-  for (const auto& [method, together] : {std::pair<std::string, bool>{"lora", false}, {"dora", false}, {"lora", true}}) {
+  for (const auto& [method, together] : {std::pair<std::string, bool>{"lora", false}, {"dora", false}, {"vera", false}, {"ia3", false}, {"lora", true}}) {
     const auto m = grafted_llama(method);
     StepGraphs graphs(*m);
     for (uint64_t s = 0; s < 5; ++s) {
