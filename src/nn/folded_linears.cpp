@@ -163,7 +163,7 @@ void FoldedLinears::copy_factors(const Folded& folded) const {
 void FoldedLinears::ready(Folded& folded) const {
   at::NoGradGuard no_grad;
   if (!folded.matrix.defined()) fill(std::array{Filling{this, &folded}});
-  if (!folded.gain.defined()) make_gains(folded);
+  if (!folded.gain.defined() && !folded.in_gain.defined()) make_gains(folded);
 }
 
 void FoldedLinears::release(Folded& folded) const {

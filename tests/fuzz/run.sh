@@ -53,8 +53,8 @@ commit="${FUZZ_COMMIT:-$(git rev-parse --short HEAD)}"
 # run_job TARGET RUNS NUMBER: one process; its log is TARGET.NUMBER.log. Seeds are weighed alike, and where
 # memory came from is not written down (a found input run alone tells): a third of the time each, of a long run.
 run_job() {
-  OMP_NUM_THREADS=1 ASAN_OPTIONS=malloc_context_size=0:quarantine_size_mb=16 "$(program_of "$1")" -runs="$2" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -entropic=0 -print_final_stats=1 \
-    -artifact_prefix="$build/findings/$1/" "$build/corpus/$1" "$here/corpus/$1" > "$build/$1.$3.log" 2>&1
+  OMP_NUM_THREADS=1 ASAN_OPTIONS=malloc_context_size=0:quarantine_size_mb=16 "$(program_of "$1")" -runs="$2" -max_total_time="$seconds" -timeout=10 \
+    -rss_limit_mb=2048 -max_len=65536 -entropic=0 -print_final_stats=1 -artifact_prefix="$build/findings/$1/" "$build/corpus/$1" "$here/corpus/$1" > "$build/$1.$3.log" 2>&1
 }
 # run_target NAME: one line; false on a finding
 run_target() {
