@@ -26,10 +26,16 @@ void head_norm_cuda(Matrix, Matrix, Heads, const float*, const float*, float, co
 void head_norm_backward_cuda(Matrix, Matrix, Matrix, Matrix, Matrix, Heads, const float*, const float*, float, const float*, const float*, Real, int64_t, void*) { none(); }
 void gated_cuda(Matrix, Matrix, Fp8Codes, Gate, Real, int64_t, int64_t, void*) { none(); }
 void gated_backward_cuda(Matrix, Matrix, Matrix, Matrix, Fp8Codes, Gate, Real, int64_t, int64_t, void*) { none(); }
+int gate_strips(int64_t) { none(); }
+void gated_updates_cuda(Matrix, Matrix, Matrix, float*, Gate, Real, int64_t, int64_t, void*) { none(); }
+GateCut gate_cut(int64_t, int64_t) { none(); }
+void gated_backward_updates_cuda(Matrix, Matrix, Matrix, GateSum, GateSum, GateSum, Matrix, Matrix, float*, GateCut, Gate, Real, int64_t, int64_t, void*) { none(); }
+void add_strips_cuda(const float*, GateStrips, Matrix, Matrix, Real, int64_t, int64_t, void*) { none(); }
 void fold_updates_cuda(const Fold*, int, Real, void*) { none(); }
 void unfold_gradients_cuda(const Update*, int, PartialSum, PartialSum, int64_t, void*) { none(); }
 int token_sum_parts(int64_t, int64_t) { none(); }
 void token_sums_cuda(const TokenSum*, int, TokenSums, Real, int64_t, void*) { none(); }
+void narrow_product_cuda(Matrix, Matrix, bool, Matrix, Matrix, Real, int64_t, int64_t, int64_t, int64_t, void*) { none(); }
 void mask_updates_cuda(const Update*, int, Matrix, Real, int64_t, int64_t, void*) { none(); }
 void row_gains_cuda(const Update*, int, const float*, const float*, int64_t, void*, Real, int64_t, void*) { none(); }
 void scale_columns_cuda(Matrix, const void*, Matrix, Real, int64_t, int64_t, void*) { none(); }

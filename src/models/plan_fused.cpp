@@ -67,10 +67,25 @@ class FusedLayer : public PlannedLayer {
   void dropped(Tally& tally, const Linears& of, int64_t copies) const {
     if (of.drops) tally.touch(work_kind, matrix(copies * of.in));
   }
-  void sums(Tally& tally, const Linears& of) const {
-    const int64_t sums = of.pad * (of.in + of.out) * 4, casts = s_.shape.on_cpu && element_ < 4 ? tokens_ * (std::max(of.in, of.out) + of.pad) * 4 : 0;
+  /// Sums over tokens with a layer's inputs and with its gradients, of so many columns.
+  void sums(Tally& tally, const Linears& of, int64_t inputs, int64_t gradients) const {
+    const int64_t sums = of.pad * (inputs + gradients) * 4, casts = s_.shape.on_cpu && element_ < 4 ? tokens_ * (std::max(inputs, gradients) + of.pad) * 4 : 0;
     if (of.pad > 0) tally.touch(work_kind, sums + casts);
     dropped(tally, of, 1);
+  }
+  /// Whether the gate's passes make what updates of its neighbours ask for (ops/gate_updates.h).
+  bool gate_takes_updates(const Linears& of) const {
+    return of.small && !of.drops && !of.in_gains && !s_.shape.fp8 && (s_.shape.on_cpu || (element_ == 2 && hidden_ % 64 == 0));
+  }
+  /// Their narrow products, in strips of columns, of so many halves.
+  void gate_strips(Tally& tally, int64_t halves) const {
+    if (!s_.shape.on_cpu) tally.touch(work_kind, (hidden_ + 511) / 512 * tokens_ * halves * most_gate_rank * 4);
+  }
+  /// Sums in some parts, of the product and of both halves, each at the rows of its own update.
+  Room gate_sums(Tally& tally) const {
+    constexpr int64_t parts = 16;
+    if (s_.shape.on_cpu && element_ < 4) tally.touch(work_kind, tokens_ * (hidden_ + down_.pad) * 4);
+    return tally.hold(work_kind, (s_.shape.on_cpu ? 1 : parts) * 5 * most_gate_rank * hidden_ * 4);
   }
   void keep_narrow(Tally& tally, const Linears& of) {
     dropped(tally, of, 1);
@@ -120,6 +135,7 @@ class FusedLayer : public PlannedLayer {
     first.reset();
     const auto product = work(tally, hidden_ + down_.pad);
     text(tally, 2 * hidden_, 2 * hidden_);
+    if (gate_takes_updates(down_)) gate_strips(tally, 1);
     keep_narrow(tally, down_);
     if (down_.gains || down_normed_) tape_.down = tally.hold(mlp_kind, matrix(dim_));
     eight_bits(tally, down_);
@@ -147,9 +163,10 @@ class FusedLayer : public PlannedLayer {
   }
 
   /// Sums over tokens, for which a GPU has a stream beside: what it reads lies there until the next ones begin.
-  void sums(Tally& tally, Room& side, const Linears& of, std::vector<Room> reads) const {
+  void sums(Tally& tally, Room& side, const Linears& of, std::vector<Room> reads) const { sums(tally, side, of, of.in, of.out, std::move(reads)); }
+  void sums(Tally& tally, Room& side, const Linears& of, int64_t inputs, int64_t gradients, std::vector<Room> reads) const {
     if (of.pad == 0) return;
-    sums(tally, of);
+    sums(tally, of, inputs, gradients);
     if (!s_.shape.on_cpu) side = std::make_shared<std::vector<Room>>(std::move(reads));
   }
 
@@ -161,17 +178,21 @@ class FusedLayer : public PlannedLayer {
     product(tally, down_);
     if (down_.in_gains) work(tally, hidden_);
     const auto d_gate_up = gate_up_.gains ? work(tally, gate_up_.out + gate_up_.pad) : tape_.gate_up;
+    const bool updates = gate_takes_updates(down_) && gate_takes_updates(gate_up_) && !gate_up_.gains;
+    auto factors = updates ? dense(tally, gate_up_) : Room();
     text(tally, 8 * hidden_, 3 * hidden_);
     through_gains(tally, gate_up_);
     tape_.gate_up.reset();
-    sums(tally, side, down_, {d_down, d_product});
-    d_down.reset();
-    if (down_.pad == 0) d_product.reset();
+    if (updates) gate_strips(tally, 2);
+    const Room made = updates ? gate_sums(tally) : Room();
+    if (made || down_.pad == 0) d_product.reset();
+    sums(tally, side, down_, made ? 0 : down_.in, down_.out, {d_down, d_product, made});
+    d_down.reset(), d_product.reset();
     const auto d_input = work(tally, dim_), input = gate_up_.pad > 0 ? work(tally, dim_) : Room();
-    product(tally, gate_up_);
+    factors.reset(), product(tally, gate_up_);
     auto d_middle = work(tally, dim_ + output_.pad);
     text(tally, 4 * dim_, 2 * dim_);
-    sums(tally, side, gate_up_, {d_gate_up, input});
+    sums(tally, side, gate_up_, gate_up_.in, made ? 0 : gate_up_.out, {d_gate_up, input, made});
     return d_middle;
   }
 

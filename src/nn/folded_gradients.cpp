@@ -1,9 +1,12 @@
 // Back through folded linear layers: the input's gradient, and the factors'.
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "folded_dropout.h"
 #include "gradient_of.h"
 #include "graft/ops/launch.h"
+#include "graft/ops/narrow_product.h"
 
 namespace graft {
 namespace {
@@ -13,7 +16,7 @@ void add_to(const Tensor& grad, const Tensor& of_factor, const Tensor& factor, d
   Tensor(grad).add_(grad.dim() == 1 ? (of_factor * factor).sum(1) : of_factor, scale);
 }
 
-/// Each update's share of both sums, [pad, in] and [out, pad] with what parts they have in front, onto its parameters' gradients.
+/// Each update's share of both sums onto its parameters' gradients.
 void add_gradients(Folded& folded, const Tensor& a_sum, const Tensor& b_sum) {
   const bool on_gpu = a_sum.is_cuda() && a_sum.scalar_type() == at::kFloat;
   for (size_t i = 0; i < folded.at.size(); ++i) {
@@ -32,26 +35,27 @@ void add_gradients(Folded& folded, const Tensor& a_sum, const Tensor& b_sum) {
   kernels::unfold_gradients_cuda(folded.at.data(), static_cast<int>(folded.at.size()), partial(a_sum), partial(b_sum), a_sum.size(2), current_stream(a_sum));
 }
 
-/// Whether the kernel of both sums takes these.
+/// Whether the kernel of sums takes these.
 bool sums_by_kernel(const Tensor& g, const Tensor& x, int64_t pad) {
   const bool narrow = g.scalar_type() == at::kBFloat16 || g.scalar_type() == at::kHalf;
-  const auto fits = [](const Tensor& m) { return m.size(1) % 8 == 0 && m.stride(0) % 8 == 0; };
+  const auto fits = [](const Tensor& m) { return !m.defined() || (m.size(1) % 8 == 0 && m.stride(0) % 8 == 0); };
   return g.is_cuda() && narrow && 2 * pad / kernels::narrow_width <= kernels::token_sum_limit && fits(g) && fits(x) && kernels::cuda_compute_capability(g.device().index()) >= 80;
 }
 
-/// narrow_g^T x and (narrow_x^T g)^T in one launch: [parts, pad, in] and [parts, out, pad].
-std::pair<Tensor, Tensor> sums_over_tokens(const Tensor& g, const Tensor& narrow_g, const Tensor& x, const Tensor& narrow_x) {
-  const int64_t in = x.size(1), out = g.size(1), columns = in + out;
+/// Those of narrow_g^T x and (narrow_x^T g)^T that are missing, in one launch.
+void sum_over_tokens(const Tensor& g, const Tensor& narrow_g, const Tensor& x, const Tensor& narrow_x, FactorSums& missing) {
+  const int64_t in = missing.a.defined() ? 0 : x.size(1), out = missing.b.defined() ? 0 : g.size(1), columns = in + out;
   const int64_t width = kernels::narrow_width, pad = narrow_g.size(1);
   std::vector<kernels::TokenSum> all;
   for (int64_t row = 0; row < pad; row += width) {
-    all.push_back({matrix_of(narrow_g.narrow(1, row, width)), matrix_of(x), in, row, 0});
-    all.push_back({matrix_of(narrow_x.narrow(1, row, width)), matrix_of(g), out, row, in});
+    if (in > 0) all.push_back({matrix_of(narrow_g.narrow(1, row, width)), matrix_of(x), in, row, 0});
+    if (out > 0) all.push_back({matrix_of(narrow_x.narrow(1, row, width)), matrix_of(g), out, row, in});
   }
   const int parts = kernels::token_sum_parts(g.size(0), columns * pad / width);
   const Tensor sums = at::empty({parts, pad, columns}, g.options().dtype(at::kFloat));
   kernels::token_sums_cuda(all.data(), static_cast<int>(all.size()), {sums.mutable_data_ptr<float>(), parts, pad, columns}, real_type(g), g.size(0), current_stream(g));
-  return {sums.narrow(2, 0, in), sums.narrow(2, in, out).transpose(1, 2)};
+  if (in > 0) missing.a = sums.narrow(2, 0, in);
+  if (out > 0) missing.b = sums.narrow(2, in, out).transpose(1, 2);
 }
 
 }  // namespace
@@ -60,9 +64,9 @@ void FoldedLinears::input_gradient(const Tensor& g, Folded& folded, const Tensor
   ready(folded);
   const Tensor weights = folded.matrix.narrow(1, 0, in_);   // the factors A below them
   Tensor to = dx;
-  if (folded.pad > 0) {
-    Tensor narrow_g = beside(g, folded.pad);
-    at::mm_out(narrow_g, g, folded.matrix.narrow(0, 0, out_).narrow(1, in_, folded.pad));
+  if (folded.pad > 0 && !std::exchange(folded.narrow_made, false)) {
+    const Tensor narrow_g = beside(g, folded.pad);
+    narrow_product_into(g, factors_b(folded), folded.ranks(), narrow_g);
     mask_updates(narrow_g, folded);
   }
   if (!dx.defined()) return release(folded);
@@ -81,19 +85,27 @@ void FoldedLinears::input_gradient(const Tensor& g, Folded& folded, const Tensor
   release(folded);
 }
 
-void FoldedLinears::factor_gradients(const Tensor& g, const Tensor& x, const Tensor& narrow_x, Folded& folded) const {
+bool FoldedLinears::has_one_update_each(const Folded& folded, int64_t most_rank) const {
+  return !fp8_ && !folded.drops && !folded.mixed && !folded.in_gain.defined() && folded.at.size() == layers_.size() &&
+         std::ranges::all_of(folded.at, [&](const kernels::Update& update) { return update.rank <= most_rank && update.row % 8 == 0; });
+}
+
+void FoldedLinears::factor_gradients(const Tensor& g, const Tensor& x, const Tensor& narrow_x, Folded& folded, FactorSums sums) const {
   if (folded.pad == 0) return;
   const Tensor narrow_g = beside(g, folded.pad);
   if (!folded.drops && sums_by_kernel(g, x, folded.pad)) {
-    const auto [a_sum, b_sum] = sums_over_tokens(g, narrow_g, x, narrow_x);
-    return add_gradients(folded, a_sum, b_sum);
+    sum_over_tokens(g, narrow_g, x, narrow_x, sums);
+    return add_gradients(folded, sums.a, sums.b);
   }
-  const Tensor b_sum = wide_product(g.t(), narrow_x);
-  if (!folded.drops) return add_gradients(folded, wide_product(narrow_g.t(), x).unsqueeze(0), b_sum.unsqueeze(0));
-  const Tensor a_sum = at::zeros({folded.pad, in_}, b_sum.options());
-  for (size_t i = 0; i < folded.at.size(); ++i)
-    a_sum.narrow(0, folded.at[i].row, folded.at[i].rank).copy_(wide_product(narrow_g.narrow(1, folded.at[i].row, folded.at[i].rank).t(), dropped(x, folded, i)));
-  add_gradients(folded, a_sum.unsqueeze(0), b_sum.unsqueeze(0));
+  if (!sums.b.defined()) sums.b = wide_product(g.t(), narrow_x).unsqueeze(0);
+  if (folded.drops) {
+    sums.a = at::zeros({1, folded.pad, in_}, sums.b.options());
+    for (size_t i = 0; i < folded.at.size(); ++i)
+      sums.a[0].narrow(0, folded.at[i].row, folded.at[i].rank).copy_(wide_product(narrow_g.narrow(1, folded.at[i].row, folded.at[i].rank).t(), dropped(x, folded, i)));
+  } else if (!sums.a.defined()) {
+    sums.a = wide_product(narrow_g.t(), x).unsqueeze(0);
+  }
+  add_gradients(folded, sums.a, sums.b);
 }
 
 }  // namespace graft

@@ -151,8 +151,8 @@ void FoldedLinears::fill(std::span<const Filling> all) {
 }
 
 void FoldedLinears::copy_factors(const Folded& folded) const {
-  folded.matrix.narrow(0, out_, folded.pad).narrow(1, 0, in_).zero_();
-  folded.matrix.narrow(0, 0, out_).narrow(1, in_, folded.pad).zero_();
+  factors_a(folded).zero_();
+  factors_b(folded).zero_();
   for (size_t i = 0; i < folded.at.size(); ++i) {
     const auto& [place, update] = std::pair<const kernels::Update&, const LowRank&>(folded.at[i], folded.updates[i]);
     folded.matrix.narrow(0, out_ + place.row, place.rank).narrow(1, 0, in_).copy_(with_gain(update.a * update.scale, update.a_gain));

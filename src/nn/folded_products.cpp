@@ -4,6 +4,7 @@
 #include "folded_dropout.h"
 #include "graft/nn/folded_linears.h"
 #include "graft/ops/launch.h"
+#include "graft/ops/narrow_product.h"
 #include "graft/ops/row_gain.h"
 
 namespace graft {
@@ -24,17 +25,18 @@ Tensor FoldedLinears::wide(int64_t rows, int64_t columns, const Folded& folded, 
   return at::empty({rows, columns + folded.pad}, like.options()).narrow(1, 0, columns);
 }
 
-Tensor FoldedLinears::narrow(const Tensor& x, const Folded& folded) const {
-  Tensor narrow = beside(x, folded.pad);
-  const Tensor factors = folded.matrix.narrow(0, out_, folded.pad).narrow(1, 0, in_);
+Tensor FoldedLinears::narrow(const Tensor& x, const Folded& folded, const Tensor& copy) const {
+  const Tensor narrow = beside(x, folded.pad), factors = factors_a(folded);
+  const bool at_once = !folded.drops && !folded.mixed;
   if (!folded.drops) {
-    at::mm_out(narrow, x, factors.t());
-    mask_updates(narrow, folded);
-    return narrow;
+    narrow_product_into(x, factors.t(), folded.ranks(), narrow, at_once ? copy : Tensor());
+  } else {
+    Tensor(narrow).zero_();
+    for (size_t i = 0; i < folded.at.size(); ++i)
+      narrow.narrow(1, folded.at[i].row, folded.at[i].rank).copy_(at::mm(dropped(x, folded, i), factors.narrow(0, folded.at[i].row, folded.at[i].rank).t()));
   }
-  narrow.zero_();
-  for (size_t i = 0; i < folded.at.size(); ++i)
-    narrow.narrow(1, folded.at[i].row, folded.at[i].rank).copy_(at::mm(dropped(x, folded, i), factors.narrow(0, folded.at[i].row, folded.at[i].rank).t()));
+  mask_updates(narrow, folded);
+  if (copy.defined() && !at_once) copy_rows(narrow, copy);
   return narrow;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "block_tape.h"
+#include "graft/ops/gate_updates.h"
 #include "graft/ops/launch.h"
 #include "graft/ops/norm.h"
 #include "graft/ops/row_gain.h"
@@ -25,7 +26,7 @@ Tensor normed(const Tensor& x, const RmsNorm& norm, Tensor& rstd) {
 Tensor kept_narrow(const FoldedLinears& linears, const Tensor& input, const Folded& folded) {
   if (folded.pad == 0) return {};
   const Tensor kept = at::empty({input.size(0), folded.pad}, input.options());
-  copy_rows(linears.narrow(input, folded), kept);
+  linears.narrow(input, folded, kept);
   return kept;
 }
 
@@ -135,11 +136,24 @@ void FusedBlock::feed(const Tensor& x, const Tensor& attended, Tape& t) const {
   t.gate_up_narrow = kept_narrow(gate_up_, input, t.gate_up_folded);
   make_gate_up(input, t);
   const Tensor product = mlp_output_.input(tokens, t.down_folded, x);
-  const bool gained = t.down_folded.in_gain.defined();
-  gated_into(t.gate_up, parts_.activation, product, gained ? nullptr : mlp_output_.codes_of_next(t.down_folded));
-  if (gained) scale_columns(product, t.down_folded.in_gain, {});
-  t.down_narrow = kept_narrow(mlp_output_, product, t.down_folded);
+  gate(product, t);
   feed_down(product, t);
+}
+
+/// The gated product, and its narrow ones beside it.
+void FusedBlock::gate(const Tensor& product, Tape& t) const {
+  Folded& folded = t.down_folded;
+  if (mlp_output_.has_one_update_each(folded, most_gate_rank)) {
+    const Tensor factors = mlp_output_.factors_a(folded), narrow = beside(product, folded.pad);
+    if (gate_takes_updates({t.gate_up, product, factors, narrow}, product.size(1))) {
+      t.down_narrow = at::empty({product.size(0), folded.pad}, product.options());
+      return gated_updates_into(t.gate_up, parts_.activation, product, factors, narrow, t.down_narrow);
+    }
+  }
+  const bool gained = folded.in_gain.defined();
+  gated_into(t.gate_up, parts_.activation, product, gained ? nullptr : mlp_output_.codes_of_next(folded));
+  if (gained) scale_columns(product, folded.in_gain, {});
+  t.down_narrow = kept_narrow(mlp_output_, product, folded);
 }
 
 /// Onto the residual, which stands in t.out already.

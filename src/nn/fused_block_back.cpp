@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 
 #include "block_tape.h"
+#include "graft/ops/gate_updates.h"
 #include "graft/ops/launch.h"
 #include "graft/ops/norm.h"
 
@@ -33,8 +34,8 @@ void FusedBlock::make_gate_up_again(Tape& t) const {
   make_gate_up(input, t);
 }
 
-void FusedBlock::add_factor_gradients(const FoldedLinears& linears, const Tensor& g, const Tensor& x, const Tensor& narrow_x, Folded& folded) const {
-  if (folded.pad > 0) between_->side.begin({g, x, narrow_x}, [&] { linears.factor_gradients(g, x, narrow_x, folded); });
+void FusedBlock::add_factor_gradients(const FoldedLinears& linears, const Tensor& g, const Tensor& x, const Tensor& narrow_x, Folded& folded, const FactorSums& sums) const {
+  if (folded.pad > 0) between_->side.begin({g, x, narrow_x, sums.a, sums.b}, [&] { linears.factor_gradients(g, x, narrow_x, folded, sums); });
 }
 
 /// The gradient that came from the block above has room already.
@@ -56,6 +57,31 @@ Tensor FusedBlock::before_output(const FoldedLinears& linears, const OutputTape&
   return product;
 }
 
+/// What its backward pass makes besides d_gate_up for the updates before and behind it: the product again, or sums over it and over the gradients.
+struct FusedBlock::FromGate {
+  Tensor product;
+  FactorSums down, gate_up;
+};
+
+FusedBlock::FromGate FusedBlock::back_through_gate(Tape& t, const Tensor& d_down, const Tensor& d_product, const Tensor& d_gate_up) const {
+  const bool gains = t.gate_up_folded.gain.defined();
+  if (!gains && gate_up_.has_one_update_each(t.gate_up_folded, most_gate_rank) && mlp_output_.has_one_update_each(t.down_folded, most_gate_rank)) {
+    gate_up_.ready(t.gate_up_folded);
+    const std::vector<kernels::Update>& at = t.gate_up_folded.at;
+    const GateUpdates updates{beside(d_down, most_gate_rank), t.gate_up_narrow, gate_up_.factors_b(t.gate_up_folded), {at.front().row, at.back().row}};
+    const Tensor narrow = beside(d_gate_up, t.gate_up_folded.pad);
+    if (gate_takes_updates({d_product, t.gate_up, d_gate_up, updates.product, updates.gate_up, updates.factors, narrow}, mlp_output_.in())) {
+      const GateSums sums = gated_backward_updates_into(d_product, t.gate_up, parts_.activation, updates, d_gate_up, narrow);
+      t.gate_up_folded.narrow_made = true;
+      return {{}, {.a = sums.product}, {.b = sums.gradients.transpose(1, 2)}};
+    }
+  }
+  const Tensor product = t.down_folded.pad > 0 ? d_product : Tensor();   // takes the place of what it is made from
+  gated_backward_into(d_product, t.gate_up, parts_.activation, d_gate_up, product, gains ? nullptr : gate_up_.codes_of_next(t.gate_up_folded));
+  if (gains) gate_up_.before_gains(d_gate_up, t.gate_up, t.gate_up_folded, d_gate_up);
+  return {product, {}, {}};
+}
+
 /// Through the feed-forward: the gradient of the residuals in the middle, with room beside it for the attention's output layer.
 Tensor FusedBlock::back_to_middle(Tape& t, const Tensor& grad) const {
   const int64_t tokens = t.x.size(0);
@@ -71,21 +97,18 @@ Tensor FusedBlock::back_to_middle(Tape& t, const Tensor& grad) const {
     gated_into(t.gate_up, parts_.activation, ungained);
     mlp_output_.before_input_gains(d_product, ungained, t.down_folded);
   }
-  const bool gains = t.gate_up_folded.gain.defined();
-  // Each takes the place of what it is made from.
-  const Tensor d_gate_up = gains ? gate_up_.gradient(tokens, t.gate_up_folded, t.x) : t.gate_up;
-  Tensor product = t.down_folded.pad > 0 ? d_product : Tensor();
-  gated_backward_into(d_product, t.gate_up, parts_.activation, d_gate_up, product, gains ? nullptr : gate_up_.codes_of_next(t.gate_up_folded));
-  if (gains) gate_up_.before_gains(d_gate_up, t.gate_up, t.gate_up_folded, d_gate_up);
+  // In the place of what it is made from, where no gains ask for that.
+  const Tensor d_gate_up = t.gate_up_folded.gain.defined() ? gate_up_.gradient(tokens, t.gate_up_folded, t.x) : t.gate_up;
+  FromGate made = back_through_gate(t, d_down, d_product, d_gate_up);
   t.gate_up.reset();
-  add_factor_gradients(mlp_output_, d_down, product, t.down_narrow, t.down_folded);
-  d_product.reset(), product.reset(), d_down.reset();
+  add_factor_gradients(mlp_output_, d_down, made.product, t.down_narrow, t.down_folded, made.down);
+  made.product.reset(), made.down = {}, d_product.reset(), d_down.reset();
 
   const Tensor d_input = at::empty({tokens, gate_up_.in()}, t.x.options()), input = input_again(gate_up_, tokens, t.gate_up_folded, t.x);
   gate_up_.input_gradient(d_gate_up, t.gate_up_folded, d_input);
   const Tensor d_middle = attention_output_.gradient(tokens, t.output_folded, t.x);
   rms_norm_backward_into(d_input, t.middle, parts_.before_mlp->gain(), t.second_rstd, grad, d_middle, input);
-  add_factor_gradients(gate_up_, d_gate_up, input, t.gate_up_narrow, t.gate_up_folded);
+  add_factor_gradients(gate_up_, d_gate_up, input, t.gate_up_narrow, t.gate_up_folded, made.gate_up);
   return d_middle;
 }
 

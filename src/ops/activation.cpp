@@ -53,9 +53,9 @@ Tensor gated(const Tensor& gate, const Tensor& up, Activation activation) {
 
 bool gates_a_fused_block(Activation activation) { return activation == Activation::silu || activation == Activation::gelu_tanh; }
 
-namespace {
-
 kernels::Gate kernel_of(Activation activation) { return activation == Activation::silu ? kernels::Gate::silu : kernels::Gate::gelu_tanh; }
+
+namespace {
 
 Tensor slope(const Tensor& x, Activation activation) {
   const Tensor one = at::ones_like(x);

@@ -7,9 +7,11 @@
 #include "graft/ops/adamw_8bit.h"
 #include "graft/ops/attention_pass.h"
 #include "graft/ops/fp8_product.h"
+#include "graft/ops/gate_updates.h"
 #include "graft/ops/head_norm.h"
 #include "graft/ops/launch.h"
 #include "graft/ops/linear_cross_entropy.h"
+#include "graft/ops/narrow_product.h"
 #include "graft/ops/norm.h"
 #include "graft/ops/row_gain.h"
 #include "graft/ops/rope.h"
@@ -157,6 +159,73 @@ TEST(BlockOps, CodesOfGatedProducts) {
           for (const int64_t row : {0, 1, 4}) EXPECT_TRUE(got.values[row].view(at::kByte).equal(reference.values[row].view(at::kByte))) << width << " " << dtype << " " << row;
         }
       }
+}
+
+TEST(BlockOps, NarrowProduct) {
+  for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{1, 32}, {37, 96}, {300, 576}, {4100, 64}, {8200, 320}, {9, 37}})   // by 16, 32 and 64 rows
+    for (const int64_t used : {5, 16, 24, 48, 64})
+      for (const auto dtype : types)
+        for (const bool across : {false, true}) {
+          const Tensor x = rows_in_wider(rows, columns, 64 + (8 - columns % 8) % 8, dtype, 1);
+          const Tensor lying = across ? rows_in_wider(columns, 64, 8, dtype, 2) : rows_in_wider(64, columns, 64 + (8 - columns % 8) % 8, dtype, 2);
+          const Tensor factors = across ? lying : lying.t(), room = rows_in_wider(rows, 64, 8, dtype, 3), copy = at::full({rows, 64}, std::nan(""), x.options());
+          Tensor(factors).narrow(1, used, 64 - used).zero_();
+          narrow_product_into(x, factors, used, room, copy);
+          EXPECT_LT(relative(room, at::mm(exact(x), exact(factors))), bound(dtype)) << rows << " x " << columns << " " << used << " " << dtype << " " << across;
+          EXPECT_TRUE(used == 64 || room.narrow(1, used, 64 - used).abs().max().item<double>() == 0);
+          EXPECT_TRUE(copy.equal(room));
+        }
+}
+
+/// Sizes of a gate's kernels that serve updates: fewer rows than a step has, strips that are not whole, several parts of tokens.
+const std::vector<std::pair<int64_t, int64_t>> gate_sizes{{1, 64}, {37, 192}, {300, 576}, {4096, 1024}};
+
+TEST(BlockOps, GatedProductWithUpdates) {
+  for (const auto activation : {Activation::silu, Activation::gelu_tanh})
+    for (const auto& [rows, width] : gate_sizes)
+      for (const auto dtype : types) {
+        const Tensor gate_up = rows_in_wider(rows, 2 * width, 8, dtype, 1), factors = rows_in_wider(64, width, 64, dtype, 2);
+        Tensor(factors).narrow(0, 16, 48).zero_();
+        const Tensor room = rows_in_wider(rows, width + 64, 0, dtype, 3), out = room.narrow(1, 0, width), narrow = room.narrow(1, width, 64), copy = at::full_like(narrow, std::nan(""));
+        if (!gate_takes_updates({gate_up, out, factors, narrow}, width)) {
+          EXPECT_EQ(dtype, at::kFloat);
+          continue;
+        }
+        gated_updates_into(gate_up, activation, out, factors, narrow, copy);
+        const Tensor expected = at::empty_like(out);
+        gated_into(gate_up, activation, expected);
+        EXPECT_LT(relative(out, exact(expected)), dtype == at::kFloat ? 1e-7 : 1e-4) << rows << " " << width << " " << dtype;   // a few fall to the other side
+        EXPECT_LT(relative(narrow, at::mm(exact(out), exact(factors).t())), bound(dtype)) << rows << " " << width << " " << dtype;
+        EXPECT_EQ(narrow.narrow(1, 16, 48).abs().max().item<double>(), 0);
+        EXPECT_TRUE(copy.equal(narrow));
+      }
+}
+
+TEST(BlockOps, GateBackWithUpdates) {
+  for (const auto activation : {Activation::silu, Activation::gelu_tanh})
+    for (const auto& [rows, width] : gate_sizes)
+      for (const auto dtype : types)
+        for (const std::array<int64_t, 2> first : {std::array<int64_t, 2>{0, 0}, {0, 16}, {0, 8}, {8, 24}}) {   // one update for both halves; one each, of ranks 16 and 8
+          const Tensor grad = rows_in_wider(rows, width, 8, dtype, 1), room = rows_in_wider(rows, 2 * width + 64, 0, dtype, 2);
+          const Tensor gate_up = room.narrow(1, 0, 2 * width), narrow = room.narrow(1, 2 * width, 64), factors = at::zeros({2 * width, 64}, grad.options());
+          for (int64_t h = 0; h < 2; ++h) factors.narrow(0, h * width, width).narrow(1, first[h], 16).copy_(rows_in_wider(width, 16, 0, dtype, 3 + h));
+          const GateUpdates updates{rows_in_wider(rows, 16, 48, dtype, 5), rows_in_wider(rows, 64, 8, dtype, 6), factors, first};
+          if (!gate_takes_updates({grad, gate_up, narrow, updates.product, updates.gate_up, factors}, width)) {
+            EXPECT_EQ(dtype, at::kFloat);
+            continue;
+          }
+          const Tensor d = rows_in_wider(rows, 2 * width, 64, dtype, 7), product = rows_in_wider(rows, width, 0, dtype, 8);
+          gated_backward_into(grad, gate_up, activation, d, product);
+          const GateSums sums = gated_backward_updates_into(grad, gate_up, activation, updates, gate_up, narrow);
+          const auto said = [&] { return std::to_string(rows) + " x " + std::to_string(width) + " " + at::toString(dtype) + " " + std::to_string(first[1]); };
+          EXPECT_LT(relative(gate_up, exact(d)), dtype == at::kFloat ? 1e-7 : 1e-4) << said();
+          EXPECT_LT(relative(narrow, at::mm(exact(gate_up), exact(factors))), bound(dtype)) << said();
+          EXPECT_LT(relative(sums.product.sum(0), at::mm(exact(updates.product).t(), exact(product))), dtype == at::kFloat ? 2e-6 : 1e-4) << said();
+          for (int64_t h = 0; h < 2; ++h) {
+            const Tensor got = sums.gradients.narrow(1, first[h], 16).narrow(2, h * width, width).sum(0);
+            EXPECT_LT(relative(got, at::mm(exact(updates.gate_up.narrow(1, first[h], 16)).t(), exact(gate_up.narrow(1, h * width, width)))), 2e-6) << said() << " " << h;
+          }
+        }
 }
 
 TEST(BlockOps, AGateFarOutIsFinite) {

@@ -71,6 +71,31 @@ struct Fp8Codes {                                 // what fp8_rows_cuda makes of
 constexpr int64_t gated_codes_width = 16384;
 void gated_cuda(Matrix gate_up, Matrix out, Fp8Codes codes, Gate act, Real type, int64_t rows, int64_t width, void* stream);
 void gated_backward_cuda(Matrix grad, Matrix gate_up, Matrix d_gate_up, Matrix product, Fp8Codes codes, Gate act, Real type, int64_t rows, int64_t width, void* stream);
+// The same for low-rank updates of rank 16 at most: what they ask of what is made is made on the way. bf16 or fp16, from sm_80 on; widths in multiples of 64,
+// strides and addresses of 8 elements.
+// Forward: strips[s, t, k] = the sum of out[t, c] factors[k, c] over the s-th strip of columns; factors: [16, width].
+constexpr int64_t gate_rank = 16;
+int gate_strips(int64_t width);
+void gated_updates_cuda(Matrix gate_up, Matrix out, Matrix factors, float* strips, Gate act, Real type, int64_t rows, int64_t width, void* stream);
+// Backward: the product, dgate and dup, each summed over tokens against 16 columns, sums[p, k, c] = the sum of narrow[t, k] made[t, c] over the p-th part of
+// the tokens; and strips[s, t, h, k] = the sum of d_gate_up[t, c] factors[c, k] over the s-th strip of half h.
+struct GateSum {
+  Matrix narrow;                                  // [tokens, 16]
+  float* sums = nullptr;                          // [parts, 16, width], ...
+  int64_t row = 0, part = 0;                      // ... numbers from row to row, from part to part
+};
+struct GateCut {
+  int parts = 1, strips = 1;
+};
+GateCut gate_cut(int64_t tokens, int64_t width);   // parts: 0 on a GPU without the shared memory for it
+void gated_backward_updates_cuda(Matrix grad, Matrix gate_up, Matrix d_gate_up, GateSum product, GateSum gate, GateSum up, Matrix gate_factors, Matrix up_factors, float* strips,
+                                 GateCut cut, Gate act, Real type, int64_t rows, int64_t width, void* stream);
+// narrow[t, k], [tokens, pad], = the sum over strips and windows of strips[s, t, w, k - first[w]], where that is one of 16; copy: the same, where it is wanted.
+struct GateStrips {
+  int count = 1, windows = 1;
+  int first[2] = {};                              // multiples of 8
+};
+void add_strips_cuda(const float* strips, GateStrips of, Matrix narrow, Matrix copy, Real type, int64_t tokens, int64_t pad, void* stream);
 // A low-rank update beside its weight: the matrix's last `pad` columns hold B, its last `pad` rows s A, each update's at its `row`; else zeros.
 struct Update {
   const float *a = nullptr, *b = nullptr;   // [rank, in], of rows a_stride apart, and [out, rank]
@@ -91,6 +116,10 @@ struct Fold {
   int64_t out = 0, in = 0, pad = 0;
 };
 void fold_updates_cuda(const Fold* folds, int count, Real type, void* stream);
+// narrow[t, k] = the sum over c of x[t, c] factors[k, c], or factors[c, k] where they lie `across`, for k < used, and 0 from there to pad; copy: the same, where
+// it is wanted. bf16 or fp16, from sm_80 on; columns in multiples of 32, strides and addresses of 8 elements, used <= 64.
+constexpr int64_t most_narrow_used = 64;
+void narrow_product_cuda(Matrix x, Matrix factors, bool across, Matrix narrow, Matrix copy, Real type, int64_t rows, int64_t columns, int64_t used, int64_t pad, void* stream);
 // narrow[t, k], [tokens, pad], becomes 0 where column k is an update's that is not for token t.
 void mask_updates_cuda(const Update* updates, int count, Matrix narrow, Real type, int64_t tokens, int64_t pad, void* stream);
 // What an update's gradients are taken from: [rows, columns] fp32, in `parts` that lie `part` apart and are added up in order.

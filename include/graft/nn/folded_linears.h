@@ -33,11 +33,19 @@ struct Folded {
   Tensor bias;                     // [out]: the layers', where it is not as they have it, but by gains
   Tensor in_gain;                  // [in]: of the input; undefined: none
   Fp8Rows codes;                   // of what is multiplied next, where who wrote it made them: see codes_of_next
+  bool narrow_made = false;        // what is multiplied next has its narrow products beside it: who wrote it made them
   bool drops = false;              // what updates see is dropped: each has its own mask, a function of the pass, so their gradients stay apart
   Tensor segments, positions;      // [tokens], of these masks
   uint64_t seed = 0;
   uint32_t step = 0;
   bool trains() const { return !updates.empty(); }
+  int64_t ranks() const { return at.empty() ? 0 : at.back().row + at.back().rank; }   // of all of them, one behind the other
+};
+
+/// What factors' gradients are taken from, in parts that are to be added up.
+struct FactorSums {
+  Tensor a;   // [parts, pad, in]: (g B)^T x
+  Tensor b;   // [parts, out, pad]: g^T (x (sA)^T)
 };
 
 class FoldedLinears {
@@ -64,13 +72,16 @@ class FoldedLinears {
   static void fill(std::span<const Filling> all);
   /// Makes what is not there (any more): the matrix, and gains.
   void ready(Folded& folded) const;
+  /// The factors in the matrix: sA, [pad, in], below the weights, and B, [out, pad], beside them.
+  Tensor factors_a(const Folded& folded) const { return folded.matrix.narrow(0, out_, folded.pad).narrow(1, 0, in_); }
+  Tensor factors_b(const Folded& folded) const { return folded.matrix.narrow(0, 0, out_).narrow(1, in_, folded.pad); }
   /// An empty [rows, in] to be filled, with room beside it; its narrow products are written there by `narrow`.
   Tensor input(int64_t rows, const Folded& folded, const Tensor& like) const { return wide(rows, in_, folded, like); }
   Tensor gradient(int64_t rows, const Folded& folded, const Tensor& like) const { return wide(rows, out_, folded, like); }
   /// Where codes of the next input, or the next gradient, are to be put as it is written; null: nobody asks for them.
   Fp8Rows* codes_of_next(Folded& folded) const { return fp8_ ? &folded.codes : nullptr; }
-  /// x (sA)^T into the room beside x: the view of it, [rows, pad].
-  Tensor narrow(const Tensor& x, const Folded& folded) const;
+  /// x (sA)^T into the room beside x: the view of it, [rows, pad]. copy: the same, where it is wanted.
+  Tensor narrow(const Tensor& x, const Folded& folded, const Tensor& copy = {}) const;
   /// y = the product, by gains if there are any. x: from input(), after narrow(). The matrix is not needed any more, until the backward pass.
   void product(const Tensor& x, Folded& folded, const Tensor& y) const;
   /// The same added to `sum`. Returns it alone, if the backward pass asks for it: where there are gains.
@@ -81,8 +92,10 @@ class FoldedLinears {
   void before_input_gains(const Tensor& grad, const Tensor& x, const Folded& folded) const;
   /// dx = the product, from g (from gradient()), and g B into the room beside g; dx undefined: that alone.
   void input_gradient(const Tensor& g, Folded& folded, const Tensor& dx) const;
-  /// Adds to the factors' gradients, from g after input_gradient(), x and what stood beside it.
-  void factor_gradients(const Tensor& g, const Tensor& x, const Tensor& narrow_x, Folded& folded) const;
+  /// Whether each layer has one update, of that rank at most, the same for all tokens, without dropout or gains of inputs, and the products take 16 bits or more.
+  bool has_one_update_each(const Folded& folded, int64_t most_rank) const;
+  /// Adds to the factors' gradients, from g after input_gradient(), x and what stood beside it; sums: those that are made already.
+  void factor_gradients(const Tensor& g, const Tensor& x, const Tensor& narrow_x, Folded& folded, FactorSums sums = {}) const;
   /// Dense weights move now: a model does so layer by layer as it is loaded.
   void settle();
   /// Frozen products in 8 bits from now on, or not any more: from two more copies of dense weights, one transposed. False: not with these.

@@ -61,6 +61,7 @@ class FusedBlock {
   void turn_back(Tape& tape, const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& d_qkv) const;
   std::array<Tensor, 3> heads_of(const Tape& tape) const;
   void feed(const Tensor& x, const Tensor& attended, Tape& tape) const;
+  void gate(const Tensor& product, Tape& tape) const;
   void feed_down(const Tensor& product, Tape& tape) const;
   void make_gate_up(const Tensor& input, Tape& tape) const;
   void make_gate_up_again(Tape& tape) const;
@@ -68,7 +69,9 @@ class FusedBlock {
   Tensor back(Tape& tape, const Tensor& grad, bool wants_x) const;
   Tensor back_to_middle(Tape& tape, const Tensor& grad) const;
   Tensor with_room(const Tensor& grad, const Folded& folded) const;
-  void add_factor_gradients(const FoldedLinears& linears, const Tensor& g, const Tensor& x, const Tensor& narrow_x, Folded& folded) const;
+  struct FromGate;
+  FromGate back_through_gate(Tape& tape, const Tensor& d_down, const Tensor& d_product, const Tensor& d_gate_up) const;
+  void add_factor_gradients(const FoldedLinears& linears, const Tensor& g, const Tensor& x, const Tensor& narrow_x, Folded& folded, const FactorSums& sums = {}) const;
   Tensor before_output(const FoldedLinears& linears, const OutputTape& output, const RmsNorm* norm, const Tensor& grad, const Folded& folded) const;
 
   BlockParts parts_;

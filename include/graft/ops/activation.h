@@ -24,6 +24,7 @@ Tensor gated(const Tensor& gate, const Tensor& up, Activation activation);
 // Outside autograd, for a fused block: gate_up is [rows, 2 * width], gate first; matrices may lie in wider ones. silu and gelu_tanh.
 // codes: where they are wanted, to_fp8 of `out`, and of d_gate_up.
 bool gates_a_fused_block(Activation activation);
+kernels::Gate kernel_of(Activation activation);
 void gated_into(const Tensor& gate_up, Activation activation, const Tensor& out, Fp8Rows* codes = nullptr);
 /// d_gate_up from the gradient of the product, which is rebuilt where `product` is defined. d_gate_up may be gate_up, and product may be grad.
 void gated_backward_into(const Tensor& grad, const Tensor& gate_up, Activation activation, const Tensor& d_gate_up, const Tensor& product, Fp8Rows* codes = nullptr);

@@ -22,6 +22,12 @@ inline kernels::Real real_type(const at::Tensor& x) {
 inline at::ScalarType wide_type(at::ScalarType dtype) { return dtype == at::kDouble ? at::kDouble : at::kFloat; }
 inline at::ScalarType wide_type(const at::Tensor& x) { return wide_type(x.scalar_type()); }
 
+/// A product whose sums stay wide: fp32 where the inputs are narrower.
+inline at::Tensor wide_product(const at::Tensor& a, const at::Tensor& b) {
+  if (a.scalar_type() == at::kFloat || a.scalar_type() == at::kDouble) return at::mm(a, b);
+  return a.is_cuda() ? at::mm(a, b, at::kFloat) : at::mm(a.to(at::kFloat), b.to(at::kFloat));
+}
+
 /// The GPU's current stream.
 inline void* current_stream(const at::Tensor& x) {
   return c10::impl::VirtualGuardImpl(x.device().type()).getStream(x.device()).native_handle();
@@ -33,6 +39,9 @@ inline kernels::Matrix matrix_of(const at::Tensor& x) {
   check(x.dim() == 2 && (x.stride(1) == 1 || x.size(1) == 1), "kernels take rows with unit column stride");
   return {const_cast<void*>(x.const_data_ptr()), x.stride(0)};
 }
+
+/// Whether rows can be read eight elements at a time.
+inline bool in_eights(const at::Tensor& x) { return x.stride(0) % 8 == 0 && reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0; }
 
 /// Whether the GPU's kernels take this tensor; the CPU's: below.
 inline bool has_gpu_kernel(const at::Tensor& x) { return x.is_cuda() && x.scalar_type() != at::kDouble; }

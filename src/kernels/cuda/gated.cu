@@ -1,17 +1,9 @@
 // SwiGLU and GeGLU (Shazeer 2020) over [gate | up]; backward rebuilds the product, which is never stored.
 #include "fp8.cuh"
+#include "gate.cuh"
 
 namespace graft::kernels {
 namespace {
-
-/// An activation's value and slope. Both are x sigmoid(f(x)): gelu's approximation by tanh since (1 + tanh(u)) / 2 = sigmoid(2 u).
-template <Gate gate>
-__device__ float2 activated(float x) {
-  constexpr float root = 0.7978845608028654f, cube = 0.044715f;
-  const float f = gate == Gate::silu ? x : 2 * root * (x + cube * x * x * x), slope = gate == Gate::silu ? 1.0f : 2 * root * (1.0f + 3.0f * cube * x * x);
-  const float s = __fdividef(1.0f, 1.0f + __expf(-f));
-  return {x * s, s + x * s * (1.0f - s) * slope};
-}
 
 template <Gate gate, class T, int N>
 __global__ void gated_kernel(RowsOf<const T> gate_up, RowsOf<T> out, int64_t width, int64_t count) {
@@ -109,12 +101,6 @@ template <class F>
 void with_held(int64_t width, F&& f) {
   if (width <= row_threads * 8) f(std::integral_constant<int, 1>{});
   else f(std::integral_constant<int, gated_codes_width / row_threads / 8>{});
-}
-
-template <class F>
-void with_gate(Gate gate, F&& f) {
-  if (gate == Gate::silu) f(std::integral_constant<Gate, Gate::silu>{});
-  else f(std::integral_constant<Gate, Gate::gelu_tanh>{});
 }
 
 constexpr int threads = 256;

@@ -1,5 +1,7 @@
 // Sums over tokens: narrow^T wide, a matrix of 64 rows and many columns, for several pairs in one launch. Tensor cores (mma.sync), rows brought in by
 // cp.async four stages deep; tokens are cut into some parts, whose sums lie apart until unfold_gradients adds them up in one order.
+#include "async.cuh"
+#include "mma.cuh"
 #include "vectors.cuh"
 
 namespace graft::kernels {
@@ -16,29 +18,6 @@ struct Jobs {
 };
 
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-__device__ void copy_async(void* to, const void* from, bool there) {
-  const auto address = static_cast<unsigned>(__cvta_generic_to_shared(to));
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from), "r"(there ? 16 : 0));
-}
-__device__ void commit_copies() { asm volatile("cp.async.commit_group;"); }
-template <int pending>
-__device__ void await_copies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(pending));
-}
-/// Four 8x8 matrices, each transposed.
-__device__ void load_matrices(unsigned (&r)[4], const void* from) {
-  const auto address = static_cast<unsigned>(__cvta_generic_to_shared(from));
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address));
-}
-__device__ void multiply(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, __nv_bfloat16) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-__device__ void multiply(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, __half) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
 /// What a thread brings in of each stage: rows of one matrix, sixteen bytes of some of them; zeros past the end. Its address goes on from stage to stage: made
 /// anew each time it would take more instructions than the products.
 template <class T, int columns, int pitch>
@@ -100,9 +79,9 @@ __global__ void __launch_bounds__(threads) sums_kernel(Jobs jobs, TokenSums sums
     for (int k = 0; k < stage_rows; k += 16) {
       unsigned a[2][4], b[2][4];
 #pragma unroll
-      for (int m = 0; m < 2; ++m) load_matrices(a[m], narrow + (k + matrix / 2 * 8 + line) * narrow_pitch + top + m * 16 + matrix % 2 * 8);
+      for (int m = 0; m < 2; ++m) load_transposed(a[m], narrow + (k + matrix / 2 * 8 + line) * narrow_pitch + top + m * 16 + matrix % 2 * 8);
 #pragma unroll
-      for (int n = 0; n < 2; ++n) load_matrices(b[n], wide + (k + matrix % 2 * 8 + line) * wide_pitch + left + n * 16 + matrix / 2 * 8);
+      for (int n = 0; n < 2; ++n) load_transposed(b[n], wide + (k + matrix % 2 * 8 + line) * wide_pitch + left + n * 16 + matrix / 2 * 8);
 #pragma unroll
       for (int m = 0; m < 2; ++m)
 #pragma unroll
