@@ -37,9 +37,8 @@ void add_gradients(Folded& folded, const Tensor& a_sum, const Tensor& b_sum) {
 
 /// Whether the kernel of sums takes these.
 bool sums_by_kernel(const Tensor& g, const Tensor& x, int64_t pad) {
-  const bool narrow = g.scalar_type() == at::kBFloat16 || g.scalar_type() == at::kHalf;
   const auto fits = [](const Tensor& m) { return !m.defined() || (m.size(1) % 8 == 0 && m.stride(0) % 8 == 0); };
-  return g.is_cuda() && narrow && 2 * pad / kernels::narrow_width <= kernels::token_sum_limit && fits(g) && fits(x) && kernels::cuda_compute_capability(g.device().index()) >= 80;
+  return g.is_cuda() && in_sixteen_bits(g) && 2 * pad / kernels::narrow_width <= kernels::token_sum_limit && fits(g) && fits(x) && kernels::cuda_compute_capability(g.device().index()) >= 80;
 }
 
 /// Those of narrow_g^T x and (narrow_x^T g)^T that are missing, in one launch.

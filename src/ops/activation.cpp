@@ -64,10 +64,7 @@ Tensor slope(const Tensor& x, Activation activation) {
 
 /// Whether the gate's kernels, which read these, make codes on the way.
 bool makes_codes(int64_t width, std::initializer_list<Tensor> all) {
-  return width % 8 == 0 && width <= kernels::gated_codes_width && std::ranges::all_of(all, [](const Tensor& x) {
-           const bool narrow = x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf;
-           return narrow && x.stride(0) % 8 == 0 && reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0;
-         });
+  return width % 8 == 0 && width <= kernels::gated_codes_width && std::ranges::all_of(all, [](const Tensor& x) { return in_sixteen_bits(x) && in_eights(x); });
 }
 
 /// f(where it puts codes of x, which it writes); codes that it does not make are made of x.

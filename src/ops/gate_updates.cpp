@@ -22,8 +22,7 @@ void add_strips(const Tensor& strips, std::array<int64_t, 2> first, const Tensor
 bool gate_takes_updates(const std::vector<Tensor>& matrices, int64_t width) {
   const Tensor& first = matrices.front();
   if (!has_gpu_kernel(first)) return true;
-  const bool narrow = first.scalar_type() == at::kBFloat16 || first.scalar_type() == at::kHalf;
-  return narrow && width % 64 == 0 && kernels::gate_cut(first.size(0), width).parts > 0 && std::ranges::all_of(matrices, in_eights);
+  return in_sixteen_bits(first) && width % 64 == 0 && kernels::gate_cut(first.size(0), width).parts > 0 && std::ranges::all_of(matrices, in_eights);
 }
 
 void gated_updates_into(const Tensor& gate_up, Activation activation, const Tensor& out, const Tensor& factors, const Tensor& narrow, const Tensor& copy) {

@@ -11,8 +11,7 @@ namespace graft {
 namespace {
 
 bool has_kernel(const Tensor& x, const Tensor& factors, int64_t used, const Tensor& narrow) {
-  const bool sixteen_bits = x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf;
-  return x.is_cuda() && sixteen_bits && used <= kernels::most_narrow_used && x.size(1) % 32 == 0 && std::ranges::all_of(std::array{x, factors, narrow}, in_eights) &&
+  return x.is_cuda() && in_sixteen_bits(x) && used <= kernels::most_narrow_used && x.size(1) % 32 == 0 && std::ranges::all_of(std::array{x, factors, narrow}, in_eights) &&
          kernels::cuda_compute_capability(x.device().index()) >= 80;
 }
 

@@ -40,6 +40,7 @@ inline kernels::Matrix matrix_of(const at::Tensor& x) {
   return {const_cast<void*>(x.const_data_ptr()), x.stride(0)};
 }
 
+inline bool in_sixteen_bits(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf; }
 /// Whether rows can be read eight elements at a time.
 inline bool in_eights(const at::Tensor& x) { return x.stride(0) % 8 == 0 && reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0; }
 

@@ -154,18 +154,12 @@ __global__ void gated_backward_updates_kernel(RowsOf<const T>, RowsOf<const T>, 
 
 constexpr int memory = warps * stages * static_cast<int>(sizeof(Stage<__half>));   // most of Hopper's; other GPUs go without
 
-int fact(cudaDeviceAttr which) {
-  int device = 0, value = 0;
-  cudaGetDevice(&device), cudaDeviceGetAttribute(&value, which, device);
-  return value;
-}
-
 }  // namespace
 
 /// As many turns of all multiprocessors, a block each, as leave a block 512 rows; one at least.
 GateCut gate_cut(int64_t tokens, int64_t width) {
-  if (fact(cudaDevAttrMaxSharedMemoryPerBlockOptin) < memory) return {0, 0};
-  const int64_t strips = (width + warps * columns - 1) / (warps * columns), processors = fact(cudaDevAttrMultiProcessorCount);
+  if (device_fact(cudaDevAttrMaxSharedMemoryPerBlockOptin) < memory) return {0, 0};
+  const int64_t strips = (width + warps * columns - 1) / (warps * columns), processors = device_fact(cudaDevAttrMultiProcessorCount);
   const int64_t turns = std::max<int64_t>(1, tokens * strips / (512 * processors)), most = std::max<int64_t>(1, tokens / step);
   return {static_cast<int>(std::clamp<int64_t>(turns * processors / strips, 1, most)), static_cast<int>(strips)};
 }
@@ -175,15 +169,13 @@ void gated_backward_updates_cuda(Matrix grad, Matrix gate_up, Matrix d_gate_up, 
   const int64_t rows_a_part = ((rows + cut.parts - 1) / cut.parts + step - 1) / step * step;
   const Updates updates{{product, gate, up}, {gate_factors, up_factors}};
   with_gate(act, [&](auto act_of) {
-    const auto launch = [&](auto* t) {
+    with_sixteen_bits(type, [&](auto* t) {
       using T = std::remove_pointer_t<decltype(t)>;
       const auto kernel = gated_backward_updates_kernel<act_of.value, T>;
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, memory);
       kernel<<<dim3(static_cast<unsigned>(cut.strips), static_cast<unsigned>(cut.parts)), warps * 32, memory, static_cast<cudaStream_t>(stream)>>>(
           rows_of<const T>(grad), rows_of<const T>(gate_up), rows_of<T>(d_gate_up), updates, strips, static_cast<int>(width), rows, rows_a_part);
-    };
-    if (type == Real::bf16) launch(static_cast<__nv_bfloat16*>(nullptr));
-    else launch(static_cast<__half*>(nullptr));
+    });
   });
   launched("gated backward kernel with updates");
 }

@@ -118,22 +118,18 @@ int gate_strips(int64_t width) { return static_cast<int>((width + warps * column
 
 void gated_updates_cuda(Matrix gate_up, Matrix out, Matrix factors, float* strips, Gate gate, Real type, int64_t rows, int64_t width, void* stream) {
   if (rows == 0) return;
-  int device = 0, processors = 1;
-  cudaGetDevice(&device), cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
   const int count = gate_strips(width);
-  const int64_t parts = std::max<int64_t>(1, 24 * processors / count);   // three blocks at once, eight turns; two steps a block or more
+  const int64_t parts = std::max<int64_t>(1, 24 * device_fact(cudaDevAttrMultiProcessorCount) / count);   // three blocks at once, eight turns; two steps a block or more
   const int64_t rows_a_part = std::max<int64_t>(2, ((rows + parts - 1) / parts + step - 1) / step) * step;
   const dim3 grid(static_cast<unsigned>(count), static_cast<unsigned>((rows + rows_a_part - 1) / rows_a_part));
   with_gate(gate, [&](auto act) {
-    const auto launch = [&](auto* t) {
+    with_sixteen_bits(type, [&](auto* t) {
       using T = std::remove_pointer_t<decltype(t)>;
       const auto kernel = gated_updates_kernel<act.value, T>;
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, memory);
       kernel<<<grid, warps * 32, memory, static_cast<cudaStream_t>(stream)>>>(rows_of<const T>(gate_up), rows_of<T>(out), rows_of<const T>(factors), strips, static_cast<int>(width),
                                                                               rows, rows_a_part);
-    };
-    if (type == Real::bf16) launch(static_cast<__nv_bfloat16*>(nullptr));
-    else launch(static_cast<__half*>(nullptr));
+    });
   });
   launched("gated kernel with updates");
 }

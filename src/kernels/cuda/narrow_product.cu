@@ -117,12 +117,6 @@ template <class T, bool across, int tiles, int eights>
 __global__ void narrow_kernel(RowsOf<const T>, RowsOf<const T>, RowsOf<T>, RowsOf<T>, int64_t, int, int) {}
 #endif
 
-int room_of_a_block() {
-  int device = 0, room = 0;
-  cudaGetDevice(&device), cudaDeviceGetAttribute(&room, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
-  return room;
-}
-
 struct Call {
   Matrix x, factors, narrow, copy;
   int64_t rows, columns, pad;
@@ -134,7 +128,7 @@ template <class T, bool across, int tiles, int eights>
 void launch(const Call& call) {
   constexpr int memory = memory_of<T, across, tiles, eights>();
   if constexpr (tiles > 1)
-    if (call.rows < tiles * 16 * 128 || memory > room_of_a_block()) return launch<T, across, tiles / 2, eights>(call);
+    if (call.rows < tiles * 16 * 128 || memory > device_fact(cudaDevAttrMaxSharedMemoryPerBlockOptin)) return launch<T, across, tiles / 2, eights>(call);
   const auto kernel = narrow_kernel<T, across, tiles, eights>;
   cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, memory);
   kernel<<<static_cast<unsigned>((call.rows + tiles * 16 - 1) / (tiles * 16)), warps * 32, memory, call.stream>>>(
@@ -154,12 +148,10 @@ void launch_for(const Call& call, int64_t used) {
 void narrow_product_cuda(Matrix x, Matrix factors, bool across, Matrix narrow, Matrix copy, Real type, int64_t rows, int64_t columns, int64_t used, int64_t pad, void* stream) {
   if (rows == 0) return;
   const Call call{x, factors, narrow, copy, rows, columns, pad, static_cast<cudaStream_t>(stream)};
-  const auto of_type = [&](auto* t) {
+  with_sixteen_bits(type, [&](auto* t) {
     using T = std::remove_pointer_t<decltype(t)>;
     across ? launch_for<T, true>(call, used) : launch_for<T, false>(call, used);
-  };
-  if (type == Real::bf16) of_type(static_cast<__nv_bfloat16*>(nullptr));
-  else of_type(static_cast<__half*>(nullptr));
+  });
   launched("narrow product kernel");
 }
 

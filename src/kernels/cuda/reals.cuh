@@ -27,6 +27,20 @@ void with_cuda_real(Real type, F&& f) {
   }
 }
 
+/// The same of the two of 16 bits.
+template <class F>
+void with_sixteen_bits(Real type, F&& f) {
+  if (type == Real::bf16) f(static_cast<__nv_bfloat16*>(nullptr));
+  else f(static_cast<__half*>(nullptr));
+}
+
+/// A fact about the GPU that kernels are launched on.
+inline int device_fact(cudaDeviceAttr which) {
+  int device = 0, value = 0;
+  cudaGetDevice(&device), cudaDeviceGetAttribute(&value, which, device);
+  return value;
+}
+
 inline void launched(const char* what) {
   if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess)
     throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(error));

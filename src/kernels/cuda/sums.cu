@@ -120,9 +120,7 @@ int tiles_of(int64_t columns) { return static_cast<int>((columns + tile - 1) / t
 
 /// The fewest turns of a multiprocessor with two blocks, and of the sums that are written and read again, a tile's worth as many bytes as 256 tokens have.
 int token_sum_parts(int64_t tokens, int64_t total_columns) {
-  int device = 0, processors = 1;
-  cudaGetDevice(&device), cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
-  const int64_t tiles = tiles_of(total_columns), places = 2 * processors, most = tokens / (4 * stage_rows);
+  const int64_t tiles = tiles_of(total_columns), places = 2 * device_fact(cudaDevAttrMultiProcessorCount), most = tokens / (4 * stage_rows);
   int best = 1;
   int64_t least = 0;
   for (int parts = 1; parts == 1 || (parts <= most && parts <= 64); ++parts) {
@@ -140,9 +138,7 @@ void token_sums_cuda(const TokenSum* all, int count, TokenSums sums, Real type, 
     jobs.first_tile[i + 1] = jobs.first_tile[i] + tiles_of(all[i].columns);
   }
   for (int i = count; i < token_sum_limit; ++i) jobs.first_tile[i + 1] = jobs.first_tile[count];
-  const auto s = static_cast<cudaStream_t>(stream);
-  if (type == Real::bf16) launch<__nv_bfloat16>(jobs, sums, tokens, s);
-  else launch<__half>(jobs, sums, tokens, s);
+  with_sixteen_bits(type, [&](auto* t) { launch<std::remove_pointer_t<decltype(t)>>(jobs, sums, tokens, static_cast<cudaStream_t>(stream)); });
   launched("token sums kernel");
 }
 
