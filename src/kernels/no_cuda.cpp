@@ -19,7 +19,7 @@ void encode_cuda(Codec, const void*, Real, int64_t, const Constants&, uint8_t*, 
 void decode_cuda(const Packed*, const Destination*, int, Real, void*) { none(); }
 void matvec_cuda(const Packed&, const void*, void*, Real, int64_t, void*) { none(); }
 void copy_rows_cuda(Matrix, Matrix, Real, int64_t, int64_t, void*) { none(); }
-void rms_norm_cuda(Matrix, Matrix, Gain, Matrix, Matrix, Matrix, float*, Real, int64_t, int64_t, float, void*) { none(); }
+void rms_norm_cuda(Matrix, Matrix, Gain, Matrix, Matrix, float*, Real, int64_t, int64_t, float, void*) { none(); }
 void rms_norm_backward_cuda(Matrix, Matrix, Gain, const float*, Matrix, Matrix, Matrix, Real, int64_t, int64_t, void*) { none(); }
 void rope_cuda(Matrix, Matrix, Matrix, Matrix, const void*, Heads, const float*, const float*, Real, int64_t, bool, void*) { none(); }
 void head_norm_cuda(Matrix, Matrix, Heads, const float*, const float*, float, const float*, const float*, Real, int64_t, void*) { none(); }
@@ -35,10 +35,10 @@ void fold_updates_cuda(const Fold*, int, Real, void*) { none(); }
 void unfold_gradients_cuda(const Update*, int, PartialSum, PartialSum, int64_t, void*) { none(); }
 int token_sum_parts(int64_t, int64_t) { none(); }
 void token_sums_cuda(const TokenSum*, int, TokenSums, Real, int64_t, void*) { none(); }
-void narrow_product_cuda(Matrix, Matrix, bool, Matrix, Matrix, Real, int64_t, int64_t, int64_t, int64_t, void*) { none(); }
+void narrow_product_cuda(Matrix, Matrix, bool, Matrix, NarrowCopies, Real, int64_t, int64_t, int64_t, int64_t, void*) { none(); }
 void mask_updates_cuda(const Update*, int, Matrix, Real, int64_t, int64_t, void*) { none(); }
 void row_gains_cuda(const Update*, int, const float*, const float*, int64_t, void*, Real, int64_t, void*) { none(); }
-void scale_columns_cuda(Matrix, const void*, Matrix, Real, int64_t, int64_t, void*) { none(); }
+void scale_columns_cuda(Matrix, const void*, Real, int64_t, int64_t, void*) { none(); }
 int column_product_parts(int64_t, int64_t) { none(); }
 void scale_columns_backward_cuda(Matrix, Matrix, const void*, const void*, Matrix, float*, int, Real, int64_t, int64_t, void*) { none(); }
 void add_magnitude_gradients_cuda(const Update*, int, const float*, int, int64_t, void*) { none(); }

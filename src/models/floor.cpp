@@ -69,11 +69,14 @@ Products products_of(const Transformer& outline) {
   return all;
 }
 
+/// As anyone has it from LibTorch: on a GPU by the algorithm that its library takes unasked.
+Tensor by_the_library(const Tensor& x, const Tensor& weight) { return x.is_cuda() ? at::linear(x, weight) : product(x, weight); }
+
 /// A matrix with what its products read: different matrices a layer, as in training, while memory lasts; the same inputs.
 struct Multiplied {
   Tensor weight, x, gradient;
-  void forward() const { product(x, weight); }
-  void back() const { product(gradient, weight.t()); }
+  void forward() const { by_the_library(x, weight); }
+  void back() const { by_the_library(gradient, weight.t()); }
 };
 
 class Matrices {

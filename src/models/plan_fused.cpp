@@ -75,7 +75,7 @@ class FusedLayer : public PlannedLayer {
   }
   /// Whether the gate's passes make what updates of its neighbours ask for (ops/gate_updates.h).
   bool gate_takes_updates(const Linears& of) const {
-    return of.small && !of.drops && !of.in_gains && !s_.shape.fp8 && (s_.shape.on_cpu || (element_ == 2 && hidden_ % 64 == 0));
+    return of.small && !of.drops && !of.in_gains && (s_.shape.on_cpu || (element_ == 2 && hidden_ % 64 == 0));
   }
   /// Their narrow products, in strips of columns, of so many halves.
   void gate_strips(Tally& tally, int64_t halves) const {
@@ -128,23 +128,24 @@ class FusedLayer : public PlannedLayer {
   void feed(Tally& tally) {
     auto first = dense(tally, gate_up_), second = dense(tally, down_);
     tape_.middle = tally.hold("kept: residuals", matrix(dim_));
-    const auto out = work(tally, dim_), input = work(tally, dim_ + gate_up_.pad);
+    const auto input = work(tally, dim_ + gate_up_.pad);
     text(tally, 2 * dim_, dim_);
     keep_narrow(tally, gate_up_);
     tape_.gate_up = tally.hold(mlp_kind, matrix(gate_up_.out + gate_up_.pad));
     first.reset();
     const auto product = work(tally, hidden_ + down_.pad);
     text(tally, 2 * hidden_, 2 * hidden_);
-    if (gate_takes_updates(down_)) gate_strips(tally, 1);
+    if (gate_takes_updates(down_) && !s_.shape.fp8) gate_strips(tally, 1);
     keep_narrow(tally, down_);
+    const auto out = work(tally, dim_);
     if (down_.gains || down_normed_) tape_.down = tally.hold(mlp_kind, matrix(dim_));
-    eight_bits(tally, down_);
+    eight_bits(tally, down_, down_.in);
     if (down_normed_) tally.touch(work_kind, matrix(dim_)), text(tally, 2 * dim_, dim_);
   }
 
-  /// An input in 8 bits.
-  void eight_bits(Tally& tally, const Linears& of) const {
-    if (s_.shape.fp8 && of.dense) tally.touch(work_kind, tokens_ * of.in);
+  /// An input, or a gradient, in 8 bits.
+  void eight_bits(Tally& tally, const Linears& of, int64_t columns) const {
+    if (s_.shape.fp8 && of.dense) tally.touch(work_kind, tokens_ * columns);
   }
 
   void make_gate_up_again(Tally& tally) {
@@ -152,9 +153,10 @@ class FusedLayer : public PlannedLayer {
     tape_.gate_up = tally.hold(mlp_kind, matrix(gate_up_.out + gate_up_.pad));
   }
 
+  /// Back through it.
   void product(Tally& tally, const Linears& of) const {
     const auto weights = dense(tally, of);
-    dropped(tally, of, 2), eight_bits(tally, of);
+    dropped(tally, of, 2), eight_bits(tally, of, of.out);
   }
 
   /// The gradient of a product before its gains, from that behind them.

@@ -7,6 +7,7 @@
 #include "gradient_of.h"
 #include "graft/ops/launch.h"
 #include "graft/ops/narrow_product.h"
+#include "graft/ops/product.h"
 
 namespace graft {
 namespace {
@@ -62,30 +63,28 @@ void sum_over_tokens(const Tensor& g, const Tensor& narrow_g, const Tensor& x, c
 void FoldedLinears::input_gradient(const Tensor& g, Folded& folded, const Tensor& dx) const {
   ready(folded);
   const Tensor weights = folded.matrix.narrow(1, 0, in_);   // the factors A below them
-  Tensor to = dx;
   if (folded.pad > 0 && !std::exchange(folded.narrow_made, false)) {
-    const Tensor narrow_g = beside(g, folded.pad);
-    narrow_product_into(g, factors_b(folded), folded.ranks(), narrow_g);
-    mask_updates(narrow_g, folded);
+    const Tensor narrow = beside(g, folded.pad);
+    narrow_product_into(g, factors_b(folded), folded.ranks(), narrow);
+    mask_updates(narrow, folded);
   }
   if (!dx.defined()) return release(folded);
+  const Tensor frozen = weights.narrow(0, 0, out_), factors = weights.narrow(0, out_, folded.pad), narrow_g = beside(g, folded.pad);
   // The frozen product alone where the updates' stands apart from it; else both as one.
-  if (fp8_) fp8_product_into(eight_bits_of(g, folded), (*fp8_)[1], dx);
-  else if (folded.drops) at::mm_out(to, g, weights.narrow(0, 0, out_));
-  else at::mm_out(to, g.as_strided({g.size(0), out_ + folded.pad}, g.strides(), g.storage_offset()), weights);
-  if (folded.drops) {
-    for (size_t i = 0; i < folded.at.size(); ++i) {
-      const kernels::Update& place = folded.at[i];
-      to.add_(dropped(at::mm(beside(g, folded.pad).narrow(1, place.row, place.rank), weights.narrow(0, out_ + place.row, place.rank)), folded, i));
-    }
-  } else if (fp8_ && folded.pad > 0) {
-    to.addmm_(beside(g, folded.pad), weights.narrow(0, out_, folded.pad));
+  const bool adds_updates = fp8_ && folded.pad > 0 && !folded.drops;
+  if (adds_updates) product_into(narrow_g, factors, dx);
+  if (fp8_) fp8_product_into(eight_bits_of(g, folded), (*fp8_)[1], dx, adds_updates ? dx : Tensor());
+  else if (folded.drops) product_into(g, frozen, dx);
+  else product_into(g.as_strided({g.size(0), out_ + folded.pad}, g.strides(), g.storage_offset()), weights, dx);
+  for (size_t i = 0; folded.drops && i < folded.at.size(); ++i) {
+    const kernels::Update& place = folded.at[i];
+    Tensor(dx).add_(dropped(at::mm(narrow_g.narrow(1, place.row, place.rank), factors.narrow(0, place.row, place.rank)), folded, i));
   }
   release(folded);
 }
 
 bool FoldedLinears::has_one_update_each(const Folded& folded, int64_t most_rank) const {
-  return !fp8_ && !folded.drops && !folded.mixed && !folded.in_gain.defined() && folded.at.size() == layers_.size() &&
+  return !folded.drops && !folded.mixed && !folded.in_gain.defined() && folded.at.size() == layers_.size() &&
          std::ranges::all_of(folded.at, [&](const kernels::Update& update) { return update.rank <= most_rank && update.row % 8 == 0; });
 }
 

@@ -5,6 +5,7 @@
 #include "graft/nn/folded_linears.h"
 #include "graft/ops/launch.h"
 #include "graft/ops/narrow_product.h"
+#include "graft/ops/product.h"
 #include "graft/ops/row_gain.h"
 
 namespace graft {
@@ -29,7 +30,7 @@ Tensor FoldedLinears::narrow(const Tensor& x, const Folded& folded, const Tensor
   const Tensor narrow = beside(x, folded.pad), factors = factors_a(folded);
   const bool at_once = !folded.drops && !folded.mixed;
   if (!folded.drops) {
-    narrow_product_into(x, factors.t(), folded.ranks(), narrow, at_once ? copy : Tensor());
+    narrow_product_into(x, factors.t(), folded.ranks(), narrow, {.narrow = at_once ? copy : Tensor()});
   } else {
     Tensor(narrow).zero_();
     for (size_t i = 0; i < folded.at.size(); ++i)
@@ -40,35 +41,30 @@ Tensor FoldedLinears::narrow(const Tensor& x, const Folded& folded, const Tensor
   return narrow;
 }
 
-/// y = the frozen product and its updates, or y += them; gains aside.
-void FoldedLinears::multiply(const Tensor& x, Folded& folded, const Tensor& y, bool add) const {
-  Tensor to = y;
-  const Tensor weights = folded.matrix.narrow(0, 0, out_);
-  if (!fp8_) {
-    const Tensor whole = folded.pad == 0 ? x : x.as_strided({x.size(0), in_ + folded.pad}, x.strides(), x.storage_offset());
-    add ? to.addmm_(whole, weights.t()) : at::mm_out(to, whole, weights.t());
-    return;
+void FoldedLinears::take_in(const Tensor& x, const Folded& folded, const Tensor& to) const {
+  if (folded.pad == 0 || folded.drops) {
+    copy_rows(x, to);
+    if (folded.pad > 0) narrow(to, folded);
+  } else {
+    const Tensor narrow = beside(to, folded.pad);
+    narrow_product_into(x, factors_a(folded).t(), folded.ranks(), narrow, {.x = to});
+    mask_updates(narrow, folded);
   }
-  const Tensor product = add ? at::empty_like(y) : y;
-  fp8_product_into(eight_bits_of(x, folded), (*fp8_)[0], product);
-  if (add) to.add_(product);
-  if (folded.pad > 0) to.addmm_(beside(x, folded.pad), weights.narrow(1, in_, folded.pad).t());
 }
 
-void FoldedLinears::product(const Tensor& x, Folded& folded, const Tensor& y) const {
-  multiply(x, folded, y, /*add=*/false);
-  release(folded);
-  if (folded.gain.defined()) scale_columns(y, folded.gain, {});
+/// y = the frozen product and its updates (+ added); gains aside.
+void FoldedLinears::multiply(const Tensor& x, Folded& folded, const Tensor& y, const Tensor& added) const {
+  const Tensor weights = folded.matrix.narrow(0, 0, out_);
+  if (!fp8_) return product_into(x.as_strided({x.size(0), in_ + folded.pad}, x.strides(), x.storage_offset()), weights.t(), y, added);
+  if (folded.pad > 0) product_into(beside(x, folded.pad), weights.narrow(1, in_, folded.pad).t(), y, added);
+  fp8_product_into(eight_bits_of(x, folded), (*fp8_)[0], y, folded.pad > 0 ? y : added);
 }
 
-Tensor FoldedLinears::add_product(const Tensor& x, Folded& folded, const Tensor& sum) const {
-  const bool gains = folded.gain.defined();
-  const Tensor to = gains ? at::empty_like(sum) : sum;
-  multiply(x, folded, to, /*add=*/!gains);
+void FoldedLinears::product(const Tensor& x, Folded& folded, const Tensor& y, const Tensor& added) const {
+  check(!added.defined() || !folded.gain.defined(), "gains are of the product alone");
+  multiply(x, folded, y, added);
   release(folded);
-  if (!gains) return {};
-  scale_columns(to, folded.gain, sum);
-  return to;
+  if (folded.gain.defined()) scale_columns(y, folded.gain);
 }
 
 bool FoldedLinears::set_fp8(bool on) {

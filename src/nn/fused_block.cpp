@@ -18,7 +18,7 @@ Tensor rstd_like(const Tensor& x) { return at::empty({x.size(0)}, x.options().dt
 Tensor normed(const Tensor& x, const RmsNorm& norm, Tensor& rstd) {
   const Tensor y = at::empty_like(x);
   rstd = rstd_like(x);
-  rms_norm_into(x, {}, norm.gain(), norm.eps(), {}, {}, y, rstd);
+  rms_norm_into(x, {}, norm.gain(), norm.eps(), {}, y, rstd);
   return y;
 }
 
@@ -107,7 +107,7 @@ Tensor FusedBlock::attend(const Tensor& x, Tape& t) const {
   qkv_.ready(t.qkv_folded), attention_output_.ready(t.output_folded);
   const Tensor input = qkv_.input(tokens, t.qkv_folded, x);
   t.first_rstd = rstd_like(x);
-  rms_norm_into(x, {}, parts_.before_attention->gain(), parts_.before_attention->eps(), {}, {}, input, t.first_rstd);
+  rms_norm_into(x, {}, parts_.before_attention->gain(), parts_.before_attention->eps(), {}, input, t.first_rstd);
   t.qkv_narrow = kept_narrow(qkv_, input, t.qkv_folded);
   t.qkv = at::empty({tokens, qkv_.out()}, x.options());
   qkv_.product(input, t.qkv_folded, t.qkv);
@@ -116,9 +116,8 @@ Tensor FusedBlock::attend(const Tensor& x, Tape& t) const {
   const auto [q, k, v] = heads_of(t);
   t.attention = attention_pass(q, k, v, t.batch.mask, parts_.scores);
   t.attended = attention_output_.input(tokens, t.output_folded, x);
-  copy_rows(t.attention->out().reshape({tokens, width}), t.attended);
+  attention_output_.take_in(t.attention->out().reshape({tokens, width}), t.output_folded, t.attended);
   t.attention->replace_out(t.attended.unflatten(0, {t.batch.ids.size(0), -1}).unflatten(2, {-1, dim}));
-  if (t.output_folded.pad > 0) attention_output_.narrow(t.attended, t.output_folded);
   Tensor out = at::empty({tokens, attention_output_.out()}, x.options());
   attention_output_.product(t.attended, t.output_folded, out);
   if (attention_output_.bias(t.output_folded).defined()) out.add_(attention_output_.bias(t.output_folded));
@@ -130,9 +129,9 @@ Tensor FusedBlock::attend(const Tensor& x, Tape& t) const {
 void FusedBlock::feed(const Tensor& x, const Tensor& attended, Tape& t) const {
   const int64_t tokens = x.size(0);
   gate_up_.ready(t.gate_up_folded), mlp_output_.ready(t.down_folded);
-  t.middle = at::empty_like(attended), t.out = at::empty_like(attended), t.second_rstd = rstd_like(x);
+  t.middle = at::empty_like(attended), t.second_rstd = rstd_like(x);
   const Tensor input = gate_up_.input(tokens, t.gate_up_folded, x);
-  rms_norm_into(x, attended, parts_.before_mlp->gain(), parts_.before_mlp->eps(), t.middle, t.out, input, t.second_rstd);
+  rms_norm_into(x, attended, parts_.before_mlp->gain(), parts_.before_mlp->eps(), t.middle, input, t.second_rstd);
   t.gate_up_narrow = kept_narrow(gate_up_, input, t.gate_up_folded);
   make_gate_up(input, t);
   const Tensor product = mlp_output_.input(tokens, t.down_folded, x);
@@ -143,32 +142,33 @@ void FusedBlock::feed(const Tensor& x, const Tensor& attended, Tape& t) const {
 /// The gated product, and its narrow ones beside it.
 void FusedBlock::gate(const Tensor& product, Tape& t) const {
   Folded& folded = t.down_folded;
-  if (mlp_output_.has_one_update_each(folded, most_gate_rank)) {
+  Fp8Rows* const codes = folded.in_gain.defined() ? nullptr : mlp_output_.codes_of_next(folded);
+  if (!codes && mlp_output_.has_one_update_each(folded, most_gate_rank)) {
     const Tensor factors = mlp_output_.factors_a(folded), narrow = beside(product, folded.pad);
     if (gate_takes_updates({t.gate_up, product, factors, narrow}, product.size(1))) {
       t.down_narrow = at::empty({product.size(0), folded.pad}, product.options());
       return gated_updates_into(t.gate_up, parts_.activation, product, factors, narrow, t.down_narrow);
     }
   }
-  const bool gained = folded.in_gain.defined();
-  gated_into(t.gate_up, parts_.activation, product, gained ? nullptr : mlp_output_.codes_of_next(folded));
-  if (gained) scale_columns(product, folded.in_gain, {});
+  gated_into(t.gate_up, parts_.activation, product, codes);
+  if (folded.in_gain.defined()) scale_columns(product, folded.in_gain);
   t.down_narrow = kept_narrow(mlp_output_, product, folded);
 }
 
-/// Onto the residual, which stands in t.out already.
+/// Onto the residuals. What gains make of the product, or a norm takes, stands by itself first.
 void FusedBlock::feed_down(const Tensor& product, Tape& t) const {
   const RmsNorm* norm = parts_.after_mlp;
-  if (norm) {
-    t.down.y = at::empty_like(t.out);
-    mlp_output_.product(product, t.down_folded, t.down.y);
-  } else {
-    t.down.y = mlp_output_.add_product(product, t.down_folded, t.out);
-  }
   const Tensor& bias = mlp_output_.bias(t.down_folded);
-  if (bias.defined() && !norm) t.out.add_(bias);
-  if (bias.defined() && t.down.y.defined()) t.down.y.add_(bias);
-  if (norm) t.out.add_(normed(t.down.y, *norm, t.down.rstd));
+  t.out = at::empty_like(t.middle);
+  if (!norm && !t.down_folded.gain.defined()) {
+    mlp_output_.product(product, t.down_folded, t.out, t.middle);
+    if (bias.defined()) t.out.add_(bias);
+    return;
+  }
+  t.down.y = at::empty_like(t.middle);
+  mlp_output_.product(product, t.down_folded, t.down.y);
+  if (bias.defined()) t.down.y.add_(bias);
+  at::add_out(t.out, t.middle, norm ? normed(t.down.y, *norm, t.down.rstd) : t.down.y);
 }
 
 /// With room beside it: its gradient will take its place, where no gains ask for it.

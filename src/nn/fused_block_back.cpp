@@ -28,7 +28,7 @@ bool goes_straight(const Folded& folded, const RmsNorm* norm) { return !folded.g
 
 void FusedBlock::make_gate_up_again(Tape& t) const {
   const Tensor input = gate_up_.input(t.middle.size(0), t.gate_up_folded, t.middle);
-  rms_norm_into(t.middle, {}, parts_.before_mlp->gain(), parts_.before_mlp->eps(), {}, {}, input, t.second_rstd);
+  rms_norm_into(t.middle, {}, parts_.before_mlp->gain(), parts_.before_mlp->eps(), {}, input, t.second_rstd);
   if (t.gate_up_folded.pad > 0) copy_rows(t.gate_up_narrow, beside(input, t.gate_up_folded.pad));
   gate_up_.ready(t.gate_up_folded);
   make_gate_up(input, t);
@@ -145,7 +145,7 @@ Tensor FusedBlock::back(Tape& t, const Tensor& grad, bool wants_x) const {
     between_->gradient = dx;
   } else {
     qkv_.input_gradient(d_qkv, t.qkv_folded, {});
-    if (input.defined()) rms_norm_into(t.x, {}, parts_.before_attention->gain(), parts_.before_attention->eps(), {}, {}, input, t.first_rstd);
+    if (input.defined()) rms_norm_into(t.x, {}, parts_.before_attention->gain(), parts_.before_attention->eps(), {}, input, t.first_rstd);
   }
   add_factor_gradients(qkv_, d_qkv, input, t.qkv_narrow, t.qkv_folded);
   return dx;

@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "gpu_product.h"
 #include "graft/ops/launch.h"
 
 namespace graft {
@@ -25,15 +26,19 @@ Fp8Rows to_fp8(const Tensor& x) {
   return {(numbers * inverse).to(at::kFloat8_e4m3fn), scale.masked_fill(most.isfinite().logical_not(), std::numeric_limits<float>::quiet_NaN())};
 }
 
-void fp8_product_into(const Fp8Rows& x, const Fp8Rows& weights, const Tensor& y) {
+void fp8_product_into(const Fp8Rows& x, const Fp8Rows& weights, const Tensor& y, const Tensor& added) {
   Tensor to = y;
   if (y.is_cuda() && y.scalar_type() == at::kBFloat16) {
-    at::_scaled_mm_out(to, x.values, weights.values.t(), x.scales, weights.scales.t(), {}, {}, y.scalar_type(), /*use_fast_accum=*/true);
+    if (gpu_product(x.values, weights.values.t(), y, added, x.scales, weights.scales)) return;
+    Tensor product = added.defined() ? at::empty_like(y) : y;
+    at::_scaled_mm_out(product, x.values, weights.values.t(), x.scales, weights.scales.t(), {}, {}, y.scalar_type(), /*use_fast_accum=*/true);
+    if (added.defined()) at::add_out(to, added, product);
     return;
   }
   const at::ScalarType wide = wide_type(y);
   const auto numbers = [&](const Fp8Rows& rows) { return rows.values.to(wide) * rows.scales.to(wide); };
-  to.copy_(at::mm(numbers(x), numbers(weights).t()));
+  const Tensor product = at::mm(numbers(x), numbers(weights).t());
+  to.copy_(added.defined() ? product + added : product);
 }
 
 }  // namespace graft

@@ -17,7 +17,7 @@ Tensor by_head(const Tensor& x, int64_t dim) { return x.reshape({-1, dim}); }
 
 Tensor rstd_of(const Tensor& heads, const HeadNorms& norms, const Tensor& gain, const Tensor& normed) {
   const Tensor rstd = at::empty({heads.size(0)}, heads.options().dtype(wide_type(heads)));
-  rms_norm_into(heads, {}, gain, norms.eps, {}, {}, normed, rstd);
+  rms_norm_into(heads, {}, gain, norms.eps, {}, normed, rstd);
   return rstd;
 }
 

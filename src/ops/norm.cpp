@@ -19,7 +19,7 @@ class RmsNorm : public torch::autograd::Function<RmsNorm> {
     Tensor y = at::empty_like(x), rstd = at::empty({rows}, x.options().dtype(at::kFloat));
     context->save_for_backward({x, weight, rstd});
     if (x.is_cuda()) {
-      rms_norm_into(matrix(x), {}, weight, eps, {}, {}, matrix(y), rstd);
+      rms_norm_into(matrix(x), {}, weight, eps, {}, matrix(y), rstd);
       return y;
     }
     for_rows(rows, columns, [&](int64_t begin, int64_t end) {
@@ -63,12 +63,11 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
   return rms_norm_text(x, weight, eps);
 }
 
-void rms_norm_into(const Tensor& x, const Tensor& added, const Tensor& weight, double eps, const Tensor& sum, const Tensor& copy, const Tensor& y, const Tensor& rstd) {
+void rms_norm_into(const Tensor& x, const Tensor& added, const Tensor& weight, double eps, const Tensor& sum, const Tensor& y, const Tensor& rstd) {
   if (has_gpu_kernel(x))
-    return kernels::rms_norm_cuda(matrix_of(x), matrix_of(added), gain_of(weight), matrix_of(sum), matrix_of(copy), matrix_of(y), rstd.mutable_data_ptr<float>(), real_type(x),
-                                  x.size(0), x.size(1), static_cast<float>(eps), current_stream(x));
+    return kernels::rms_norm_cuda(matrix_of(x), matrix_of(added), gain_of(weight), matrix_of(sum), matrix_of(y), rstd.mutable_data_ptr<float>(), real_type(x), x.size(0),
+                                  x.size(1), static_cast<float>(eps), current_stream(x));
   if (added.defined()) at::add_out(const_cast<Tensor&>(sum), x, added);
-  if (copy.defined()) copy.copy_(sum);
   const Tensor wide = (added.defined() ? sum : x).to(wide_type(x));
   rstd.copy_(at::rsqrt(wide.square().mean(1) + eps));
   y.copy_(wide * rstd.unsqueeze(1) * weight.to(wide.scalar_type()));

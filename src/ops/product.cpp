@@ -3,6 +3,9 @@
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include "gpu_product.h"
+#include "graft/ops/launch.h"
+
 namespace graft {
 namespace {
 
@@ -23,6 +26,14 @@ Tensor product(const Tensor& x, const Tensor& weight) {
   if (!takes_onednn(x, weight)) return at::linear(x, weight);
   static const auto linear = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_linear_pointwise", "").typed<Linear>();
   return linear.call(x, weight, std::nullopt, "none", c10::List<std::optional<at::Scalar>>(), "");
+}
+
+void product_into(const Tensor& x, const Tensor& weight, const Tensor& y, const Tensor& added) {
+  if (y.is_cuda() && in_sixteen_bits(y) && y.numel() > 0 && gpu_product(x, weight, y, added)) return;
+  Tensor to = y;
+  if (!added.defined()) at::mm_out(to, x, weight);
+  else if (added.is_same(y)) to.addmm_(x, weight);
+  else at::addmm_out(to, added, x, weight);
 }
 
 }  // namespace graft

@@ -27,10 +27,9 @@ Tensor row_gain(const Tensor& magnitude, const Tensor& squares, const Tensor& pr
   return gain;
 }
 
-void scale_columns(const Tensor& y, const Tensor& gain, const Tensor& sum) {
-  if (has_gpu_kernel(y)) return kernels::scale_columns_cuda(matrix_of(y), gain.const_data_ptr(), matrix_of(sum), real_type(y), y.size(0), y.size(1), current_stream(y));
+void scale_columns(const Tensor& y, const Tensor& gain) {
+  if (has_gpu_kernel(y)) return kernels::scale_columns_cuda(matrix_of(y), gain.const_data_ptr(), real_type(y), y.size(0), y.size(1), current_stream(y));
   y.mul_(gain);
-  if (sum.defined()) sum.add_(y);
 }
 
 Tensor scale_columns_backward(const Tensor& grad, const Tensor& y, const Tensor& bias, const Tensor& gain, const Tensor& z_grad) {

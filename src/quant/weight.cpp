@@ -34,7 +34,14 @@ void DenseWeight::settle(const Tensor& rows) {
 }
 
 FrozenHead frozen_head(const Weight& weight) {
-  return {[&weight](const Tensor& h) { return weight.matmul(h); }, [&weight](const Tensor& g) { return weight.matmul_grad(g); }};
+  const auto multiplied = [](const Tensor& x, const Tensor& w) {
+    if (!x.is_cuda()) return product(x, w);
+    const Tensor y = at::empty({x.size(0), w.size(0)}, x.options());
+    product_into(x, w.t(), y);
+    return y;
+  };
+  return {[=, &weight](const Tensor& h) { return multiplied(h, weight.dense(weight.dtype())); },
+          [=, &weight](const Tensor& g) { return multiplied(g, weight.dense(weight.dtype()).t()); }};
 }
 
 Tensor frozen_matmul(const Tensor& x, const Weight& weight) { return FrozenMatmul::apply(x, &weight); }

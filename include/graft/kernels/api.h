@@ -42,9 +42,8 @@ struct Gain {
   Real type = Real::fp32;
 };
 void copy_rows_cuda(Matrix from, Matrix to, Real type, int64_t rows, int64_t columns, void* stream);
-// RMSNorm of x, or of sum = x + added, which is also written to `sum` and `copy`: y = sum * rstd * gain, rstd: [rows]. In fp32, rounded once.
-void rms_norm_cuda(Matrix x, Matrix added, Gain gain, Matrix sum, Matrix copy, Matrix y, float* rstd, Real type, int64_t rows, int64_t columns, float eps,
-                   void* stream);
+// RMSNorm of x, or of sum = x + added, which is also written to `sum`: y = sum * rstd * gain, rstd: [rows]. In fp32, rounded once.
+void rms_norm_cuda(Matrix x, Matrix added, Gain gain, Matrix sum, Matrix y, float* rstd, Real type, int64_t rows, int64_t columns, float eps, void* stream);
 // dx = passed + the gradient of x through y = norm(x); y is rebuilt where it is wanted.
 void rms_norm_backward_cuda(Matrix grad, Matrix x, Gain gain, const float* rstd, Matrix passed, Matrix dx, Matrix y, Real type, int64_t rows, int64_t columns,
                             void* stream);
@@ -116,10 +115,14 @@ struct Fold {
   int64_t out = 0, in = 0, pad = 0;
 };
 void fold_updates_cuda(const Fold* folds, int count, Real type, void* stream);
-// narrow[t, k] = the sum over c of x[t, c] factors[k, c], or factors[c, k] where they lie `across`, for k < used, and 0 from there to pad; copy: the same, where
-// it is wanted. bf16 or fp16, from sm_80 on; columns in multiples of 32, strides and addresses of 8 elements, used <= 64.
+// narrow[t, k] = the sum over c of x[t, c] factors[k, c], or factors[c, k] where they lie `across`, for k < used, and 0 from there to pad. Where they are wanted,
+// copies of it and of x are made on the way. bf16 or fp16, from sm_80 on; columns in multiples of 32, strides and addresses of 8 elements, used <= 64.
 constexpr int64_t most_narrow_used = 64;
-void narrow_product_cuda(Matrix x, Matrix factors, bool across, Matrix narrow, Matrix copy, Real type, int64_t rows, int64_t columns, int64_t used, int64_t pad, void* stream);
+struct NarrowCopies {
+  Matrix narrow, x;
+};
+void narrow_product_cuda(Matrix x, Matrix factors, bool across, Matrix narrow, NarrowCopies copies, Real type, int64_t rows, int64_t columns, int64_t used, int64_t pad,
+                         void* stream);
 // narrow[t, k], [tokens, pad], becomes 0 where column k is an update's that is not for token t.
 void mask_updates_cuda(const Update* updates, int count, Matrix narrow, Real type, int64_t tokens, int64_t pad, void* stream);
 // What an update's gradients are taken from: [rows, columns] fp32, in `parts` that lie `part` apart and are added up in order.
@@ -149,8 +152,8 @@ void token_sums_cuda(const TokenSum* sums_of, int count, TokenSums sums, Real ty
 // gain[o] = magnitude[o] / sqrt(squares[o] + sum_k b[o,k] (2 P[k,o] + sum_j G[k,j] b[o,j])).
 inline constexpr int64_t most_row_gain_rank = 96;   // an update's part of G lies in 36 KiB of shared memory
 void row_gains_cuda(const Update* updates, int count, const float* projected, const float* gram, int64_t pad, void* gain, Real type, int64_t out, void* stream);
-// y = y * gain, a column each; and sum += y, where it is wanted.
-void scale_columns_cuda(Matrix y, const void* gain, Matrix sum, Real type, int64_t rows, int64_t columns, void* stream);
+// y = y * gain, a column each.
+void scale_columns_cuda(Matrix y, const void* gain, Real type, int64_t rows, int64_t columns, void* stream);
 // Back through it: z_grad = grad * gain, and products[p, c] = the sum of grad * (y - bias) over the p-th part of the rows. z_grad may be grad.
 int column_product_parts(int64_t rows, int64_t columns);
 void scale_columns_backward_cuda(Matrix grad, Matrix y, const void* bias, const void* gain, Matrix z_grad, float* products, int parts, Real type, int64_t rows,

@@ -82,17 +82,18 @@ class FoldedLinears {
   Fp8Rows* codes_of_next(Folded& folded) const { return fp8_ ? &folded.codes : nullptr; }
   /// x (sA)^T into the room beside x: the view of it, [rows, pad]. copy: the same, where it is wanted.
   Tensor narrow(const Tensor& x, const Folded& folded, const Tensor& copy = {}) const;
-  /// y = the product, by gains if there are any. x: from input(), after narrow(). The matrix is not needed any more, until the backward pass.
-  void product(const Tensor& x, Folded& folded, const Tensor& y) const;
-  /// The same added to `sum`. Returns it alone, if the backward pass asks for it: where there are gains.
-  Tensor add_product(const Tensor& x, Folded& folded, const Tensor& sum) const;
+  /// x into `to`, which is from input(), and its narrow products beside it.
+  void take_in(const Tensor& x, const Folded& folded, const Tensor& to) const;
+  /// y = the product, by gains if there are any, or (+ added) if there are none. x: from input(), after narrow(). The matrix is not needed any more, until the
+  /// backward pass.
+  void product(const Tensor& x, Folded& folded, const Tensor& y, const Tensor& added = {}) const;
   /// The gradient of the product from that of y, by gains and bias made of it; adds to the magnitudes' gradients. to: from gradient(), or grad itself.
   void before_gains(const Tensor& grad, const Tensor& y, const Folded& folded, const Tensor& to) const;
   /// The gradient of x from that of x times its gains, in its place; adds to the gains' gradients.
   void before_input_gains(const Tensor& grad, const Tensor& x, const Folded& folded) const;
   /// dx = the product, from g (from gradient()), and g B into the room beside g; dx undefined: that alone.
   void input_gradient(const Tensor& g, Folded& folded, const Tensor& dx) const;
-  /// Whether each layer has one update, of that rank at most, the same for all tokens, without dropout or gains of inputs, and the products take 16 bits or more.
+  /// Whether each layer has one update, of that rank at most, the same for all tokens, without dropout or gains of inputs.
   bool has_one_update_each(const Folded& folded, int64_t most_rank) const;
   /// Adds to the factors' gradients, from g after input_gradient(), x and what stood beside it; sums: those that are made already.
   void factor_gradients(const Tensor& g, const Tensor& x, const Tensor& narrow_x, Folded& folded, FactorSums sums = {}) const;
@@ -107,7 +108,7 @@ class FoldedLinears {
   void copy_factors(const Folded& folded) const;
   void make_gains(Folded& folded) const;
   void release(Folded& folded) const;
-  void multiply(const Tensor& x, Folded& folded, const Tensor& y, bool add) const;
+  void multiply(const Tensor& x, Folded& folded, const Tensor& y, const Tensor& added) const;
   std::vector<Linear*> layers_;
   int64_t in_ = 0, out_ = 0;
   Tensor bias_;

@@ -16,7 +16,7 @@ Fp8Rows to_fp8(const Tensor& x);
 /// Room for what it makes, for a kernel that makes it while it writes x.
 Fp8Rows room_for_fp8(const Tensor& x);
 kernels::Fp8Codes codes_of(const Fp8Rows& rows);
-/// y = x weights^T: [rows, out] of [rows, in] and [out, in]; y in the type of what x was made from.
-void fp8_product_into(const Fp8Rows& x, const Fp8Rows& weights, const Tensor& y);
+/// y = x weights^T (+ added, which may be y): [rows, out] of [rows, in] and [out, in]; y in the type of what x was made from.
+void fp8_product_into(const Fp8Rows& x, const Fp8Rows& weights, const Tensor& y, const Tensor& added = {});
 
 }  // namespace graft

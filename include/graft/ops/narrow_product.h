@@ -4,8 +4,12 @@
 
 namespace graft {
 
+/// Copies that are made on the way, where they are defined.
+struct NarrowCopies {
+  Tensor narrow, x;
+};
 /// narrow = x factors, [rows, pad] of [rows, columns] and [columns, pad], whose columns from `used` on are zeros; sums in fp32, rounded once. Any of them may
-/// lie in wider matrices, the factors as a transposed view. copy: the same, where it is defined.
-void narrow_product_into(const Tensor& x, const Tensor& factors, int64_t used, const Tensor& narrow, const Tensor& copy = {});
+/// lie in wider matrices, the factors as a transposed view.
+void narrow_product_into(const Tensor& x, const Tensor& factors, int64_t used, const Tensor& narrow, const NarrowCopies& copies = {});
 
 }  // namespace graft

@@ -13,8 +13,8 @@ namespace graft {
 Tensor row_gain(const Tensor& magnitude, const Tensor& squares, const Tensor& projected, const Tensor& a, const Tensor& b, double scale, const Tensor& like);
 Tensor row_gain_text(const Tensor& magnitude, const Tensor& squares, const Tensor& projected, const Tensor& a, const Tensor& b, double scale, const Tensor& like);
 
-/// y = y * gain, a column each, [rows, out]; and sum += y, where it is defined.
-void scale_columns(const Tensor& y, const Tensor& gain, const Tensor& sum);
+/// y = y * gain, a column each, [rows, out].
+void scale_columns(const Tensor& y, const Tensor& gain);
 /// Back through y = gain * z + bias (undefined: none) into z_grad, which may be grad. Returns the sums over rows of grad * (y - bias), which are the magnitudes'
 /// gradients times the magnitudes: wide [parts, out], to be added up.
 Tensor scale_columns_backward(const Tensor& grad, const Tensor& y, const Tensor& bias, const Tensor& gain, const Tensor& z_grad);

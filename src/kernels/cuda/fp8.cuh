@@ -37,10 +37,14 @@ __device__ inline float scale_row(float most, float* scale) {
 
 template <class T, int N>
 __device__ void put_codes(uint8_t* to, const Vector<T, N>& v, float inverse) {
-  Vector<uint8_t, N> codes;
+  if constexpr (N % 2 == 1) {
+    for (int i = 0; i < N; ++i) to[i] = __nv_cvt_float_to_fp8(load(v.at[i]) * inverse, __NV_SATFINITE, __NV_E4M3);
+  } else {
+    Vector<uint16_t, N / 2> pairs;
 #pragma unroll
-  for (int i = 0; i < N; ++i) codes.at[i] = __nv_cvt_float_to_fp8(load(v.at[i]) * inverse, __NV_SATFINITE, __NV_E4M3);
-  *reinterpret_cast<Vector<uint8_t, N>*>(to) = codes;
+    for (int i = 0; i < N / 2; ++i) pairs.at[i] = __nv_cvt_float2_to_fp8x2({load(v.at[2 * i]) * inverse, load(v.at[2 * i + 1]) * inverse}, __NV_SATFINITE, __NV_E4M3);
+    *reinterpret_cast<Vector<uint16_t, N / 2>*>(to) = pairs;
+  }
 }
 
 }  // namespace graft::kernels

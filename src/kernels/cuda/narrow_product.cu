@@ -28,7 +28,8 @@ constexpr int memory_of() {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
 /// Of `tiles` times 16 rows and `eights` times 8 columns.
 template <class T, bool across, int tiles, int eights>
-__global__ void __launch_bounds__(warps * 32) narrow_kernel(RowsOf<const T> x, RowsOf<const T> factors, RowsOf<T> narrow, RowsOf<T> copy, int64_t rows, int columns, int pad) {
+__global__ void __launch_bounds__(warps * 32) narrow_kernel(RowsOf<const T> x, RowsOf<const T> factors, RowsOf<T> narrow, RowsOf<T> narrow_copy, RowsOf<T> x_copy, int64_t rows,
+                                                             int columns, int pad) {
   extern __shared__ __align__(16) unsigned char room[];
   using S = Stage<T, across, tiles, eights>;
   constexpr int stages = S::count, pitch = S::pitch;
@@ -69,7 +70,10 @@ __global__ void __launch_bounds__(warps * 32) narrow_kernel(RowsOf<const T> x, R
     at = at == stages - 1 ? 0 : at + 1;
     uint4 now[tiles * 2];
 #pragma unroll
-    for (int i = 0; i < tiles * 2; ++i) now[i] = stage.x[i][lane];
+    for (int i = 0; i < tiles * 2; ++i) {
+      now[i] = stage.x[i][lane];
+      if (x_copy && i * 8 + line < there) *reinterpret_cast<uint4*>(x_copy.row(first + i * 8 + line) + column + part * 8) = now[i];
+    }
 #pragma unroll
     for (int n = 0; n < eights; ++n) {
       unsigned f[4];
@@ -109,16 +113,17 @@ __global__ void __launch_bounds__(warps * 32) narrow_kernel(RowsOf<const T> x, R
       for (int j = 0; j < 8; ++j) sum[j] += own_sum[j];
     }
     put_all(narrow.row(first + row) + k, sum);
-    if (copy) put_all(copy.row(first + row) + k, sum);
+    if (narrow_copy) put_all(narrow_copy.row(first + row) + k, sum);
   }
 }
 #else
 template <class T, bool across, int tiles, int eights>
-__global__ void narrow_kernel(RowsOf<const T>, RowsOf<const T>, RowsOf<T>, RowsOf<T>, int64_t, int, int) {}
+__global__ void narrow_kernel(RowsOf<const T>, RowsOf<const T>, RowsOf<T>, RowsOf<T>, RowsOf<T>, int64_t, int, int) {}
 #endif
 
 struct Call {
-  Matrix x, factors, narrow, copy;
+  Matrix x, factors, narrow;
+  NarrowCopies copies;
   int64_t rows, columns, pad;
   cudaStream_t stream;
 };
@@ -132,7 +137,8 @@ void launch(const Call& call) {
   const auto kernel = narrow_kernel<T, across, tiles, eights>;
   cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, memory);
   kernel<<<static_cast<unsigned>((call.rows + tiles * 16 - 1) / (tiles * 16)), warps * 32, memory, call.stream>>>(
-      rows_of<const T>(call.x), rows_of<const T>(call.factors), rows_of<T>(call.narrow), rows_of<T>(call.copy), call.rows, static_cast<int>(call.columns), static_cast<int>(call.pad));
+      rows_of<const T>(call.x), rows_of<const T>(call.factors), rows_of<T>(call.narrow), rows_of<T>(call.copies.narrow), rows_of<T>(call.copies.x), call.rows,
+      static_cast<int>(call.columns), static_cast<int>(call.pad));
 }
 
 template <class T, bool across>
@@ -145,9 +151,10 @@ void launch_for(const Call& call, int64_t used) {
 
 }  // namespace
 
-void narrow_product_cuda(Matrix x, Matrix factors, bool across, Matrix narrow, Matrix copy, Real type, int64_t rows, int64_t columns, int64_t used, int64_t pad, void* stream) {
+void narrow_product_cuda(Matrix x, Matrix factors, bool across, Matrix narrow, NarrowCopies copies, Real type, int64_t rows, int64_t columns, int64_t used, int64_t pad,
+                         void* stream) {
   if (rows == 0) return;
-  const Call call{x, factors, narrow, copy, rows, columns, pad, static_cast<cudaStream_t>(stream)};
+  const Call call{x, factors, narrow, copies, rows, columns, pad, static_cast<cudaStream_t>(stream)};
   with_sixteen_bits(type, [&](auto* t) {
     using T = std::remove_pointer_t<decltype(t)>;
     across ? launch_for<T, true>(call, used) : launch_for<T, false>(call, used);

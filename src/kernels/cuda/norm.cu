@@ -35,8 +35,8 @@ __device__ int64_t column_of(int i, int lane, int lanes) {
 }
 
 template <class T, class G, int N>
-__global__ void norm_kernel(RowsOf<const T> x, RowsOf<const T> added, const G* gain, RowsOf<T> sum, RowsOf<T> copy, RowsOf<T> y, float* rstd, int64_t rows, int64_t columns,
-                            float eps, int warps) {
+__global__ void norm_kernel(RowsOf<const T> x, RowsOf<const T> added, const G* gain, RowsOf<T> sum, RowsOf<T> y, float* rstd, int64_t rows, int64_t columns, float eps,
+                            int warps) {
   const int lanes = 32 * warps, lane = threadIdx.x % lanes;
   const int64_t row = blockIdx.x * int64_t{block_warps / warps} + threadIdx.x / lanes;
   const bool mine = row < rows;
@@ -53,7 +53,6 @@ __global__ void norm_kernel(RowsOf<const T> x, RowsOf<const T> added, const G* g
         v[j] = load(rounded);
       }
       put_all(sum.row(row) + c, v);
-      if (copy) put_all(copy.row(row) + c, v);
     }
 #pragma unroll
     for (int j = 0; j < N; ++j) square += v[j] * v[j];
@@ -165,16 +164,15 @@ void launch_rows(int64_t rows, int64_t columns, int width, F&& f) {
 
 }  // namespace
 
-void rms_norm_cuda(Matrix x, Matrix added, Gain gain, Matrix sum, Matrix copy, Matrix y, float* rstd, Real type, int64_t rows, int64_t columns, float eps,
-                   void* stream) {
+void rms_norm_cuda(Matrix x, Matrix added, Gain gain, Matrix sum, Matrix y, float* rstd, Real type, int64_t rows, int64_t columns, float eps, void* stream) {
   if (rows == 0) return;
   const Matrix gains{const_cast<void*>(gain.data), 0};
-  with_gain(type, gain, columns, {x, added, sum, copy, y, gains}, [&](auto* t, auto* g, auto width) {
+  with_gain(type, gain, columns, {x, added, sum, y, gains}, [&](auto* t, auto* g, auto width) {
     using T = std::remove_pointer_t<decltype(t)>;
     using G = std::remove_cv_t<std::remove_pointer_t<decltype(g)>>;
     launch_rows(rows, columns, width, [&](unsigned blocks, int threads, int warps) {
       norm_kernel<T, G, width.value><<<blocks, threads, 0, static_cast<cudaStream_t>(stream)>>>(rows_of<const T>(x), rows_of<const T>(added), g, rows_of<T>(sum),
-                                                                                         rows_of<T>(copy), rows_of<T>(y), rstd, rows, columns, eps, warps);
+                                                                                         rows_of<T>(y), rstd, rows, columns, eps, warps);
     });
   });
   launched("norm kernel");

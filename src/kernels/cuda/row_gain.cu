@@ -27,18 +27,14 @@ __global__ void row_gains_kernel(Updates updates, const float* projected, const 
 }
 
 template <class T, int N>
-__global__ void scale_kernel(RowsOf<T> y, const T* gain, RowsOf<T> sum, unsigned in_row, int64_t count) {
+__global__ void scale_kernel(RowsOf<T> y, const T* gain, unsigned in_row, int64_t count) {
   const int64_t i = blockIdx.x * int64_t{blockDim.x} + threadIdx.x;
   if (i >= count) return;
   const int64_t row = i / in_row, column = i % in_row * N;
-  float values[N], factors[N], sums[N];
+  float values[N], factors[N];
   load_all<N>(y.row(row) + column, values), load_all<N>(gain + column, factors);
   for (int k = 0; k < N; ++k) values[k] *= factors[k];
   put_all<N>(y.row(row) + column, values);
-  if (!sum) return;
-  load_all<N>(sum.row(row) + column, sums);
-  for (int k = 0; k < N; ++k) sums[k] += values[k];
-  put_all<N>(sum.row(row) + column, sums);
 }
 
 constexpr int lanes = 8, row_groups = 32;   // a block: 8 vectors wide, each 32nd row of its part
@@ -99,14 +95,14 @@ void row_gains_cuda(const Update* updates, int count, const float* projected, co
   launched("row gains kernel");
 }
 
-void scale_columns_cuda(Matrix y, const void* gain, Matrix sum, Real type, int64_t rows, int64_t columns, void* stream) {
+void scale_columns_cuda(Matrix y, const void* gain, Real type, int64_t rows, int64_t columns, void* stream) {
   if (rows == 0 || columns == 0) return;
-  with_vectors(type, columns, {y, sum, {const_cast<void*>(gain), 0}}, [&](auto* t, auto width) {
+  with_vectors(type, columns, {y, {const_cast<void*>(gain), 0}}, [&](auto* t, auto width) {
     using T = std::remove_pointer_t<decltype(t)>;
     constexpr int threads = 256;
     const int64_t count = rows * (columns / width);
     scale_kernel<T, width.value><<<static_cast<unsigned>((count + threads - 1) / threads), threads, 0, static_cast<cudaStream_t>(stream)>>>(
-        rows_of<T>(y), static_cast<const T*>(gain), rows_of<T>(sum), static_cast<unsigned>(columns / width), count);
+        rows_of<T>(y), static_cast<const T*>(gain), static_cast<unsigned>(columns / width), count);
   });
   launched("scale kernel");
 }

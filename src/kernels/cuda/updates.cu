@@ -67,25 +67,26 @@ __global__ void mask_kernel(Updates updates, RowsOf<T> narrow, int64_t tokens, u
 __device__ float total(const PartialSum& sum, int64_t row, int64_t column) {
   const float* at = sum.data + row * sum.row_stride + column * sum.column_stride;
   float all = 0;
+#pragma unroll 4
   for (int p = 0; p < sum.parts; ++p) all += at[p * sum.part];
   return all;
 }
 
 __host__ __device__ int64_t whole_warps(int64_t threads) { return (threads + 31) / 32 * 32; }
 
-__global__ void unfold_kernel(Updates updates, PartialSum a_sum, PartialSum b_sum, int64_t in) {
-  int64_t i = blockIdx.x * int64_t{blockDim.x} + threadIdx.x;
+__global__ void unfold_kernel(Updates updates, PartialSum a_sum, PartialSum b_sum, unsigned in) {
+  unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
   for (int u = 0; u < updates.count; ++u) {
     const Update& update = updates.at[u];
-    const int64_t a_count = update.rank * in, b_count = update.out * update.rank;
+    const auto rank = static_cast<unsigned>(update.rank), out = static_cast<unsigned>(update.out), a_count = rank * in, b_count = out * rank;
     if (i < a_count) {
       update.a_grad[i] += update.scale * total(a_sum, update.row + i / in, i % in);
       return;
     }
     i -= a_count;
     if (i < b_count) {   // neighbours read neighbours: along the outputs
-      const int64_t k = i / update.out, o = i % update.out;
-      update.b_grad[o * update.rank + k] += total(b_sum, update.first + o, update.row + k);
+      const unsigned k = i / out, o = i % out;
+      update.b_grad[o * rank + k] += total(b_sum, update.first + o, update.row + k);
       return;
     }
     i -= b_count;
@@ -161,7 +162,7 @@ void unfold_gradients_cuda(const Update* updates, int count, PartialSum a_sum, P
     if (update->a_gain) gains.at[gains.count++] = *update, gain_threads += 32 * update->rank + whole_warps(update->out);
     else factors.at[factors.count++] = *update, factor_threads += update->rank * (in + update->out);
   const auto on = static_cast<cudaStream_t>(stream);
-  if (factors.count > 0) unfold_kernel<<<blocks_for(factor_threads), threads, 0, on>>>(factors, a_sum, b_sum, in);
+  if (factors.count > 0) unfold_kernel<<<blocks_for(factor_threads), threads, 0, on>>>(factors, a_sum, b_sum, static_cast<unsigned>(in));
   if (gains.count > 0) unfold_gains_kernel<<<blocks_for(gain_threads), threads, 0, on>>>(gains, a_sum, b_sum, in);
   launched("unfold kernel");
 }
