@@ -32,7 +32,7 @@ GateCut gate_cut(int64_t, int64_t) { none(); }
 void gated_backward_updates_cuda(Matrix, Matrix, Matrix, GateSum, GateSum, GateSum, Matrix, Matrix, float*, GateCut, Gate, Real, int64_t, int64_t, void*) { none(); }
 void add_strips_cuda(const float*, GateStrips, Matrix, Matrix, Real, int64_t, int64_t, void*) { none(); }
 void fold_updates_cuda(const Fold*, int, Real, void*) { none(); }
-void unfold_gradients_cuda(const Update*, int, PartialSum, PartialSum, int64_t, void*) { none(); }
+void unfold_gradients_cuda(const Unfold*, int, void*) { none(); }
 int token_sum_parts(int64_t, int64_t) { none(); }
 void token_sums_cuda(const TokenSum*, int, TokenSums, Real, int64_t, void*) { none(); }
 void narrow_product_cuda(Matrix, Matrix, bool, Matrix, NarrowCopies, Real, int64_t, int64_t, int64_t, int64_t, void*) { none(); }

@@ -1,6 +1,7 @@
 // A fused block's tensors in the order of their making: nn/fused_block.cpp and fused_block_back.cpp without the arithmetic.
 #include <algorithm>
 
+#include "graft/nn/fused_block.h"
 #include "plan_layer.h"
 #include "plan_linears.h"
 
@@ -43,6 +44,7 @@ class FusedLayer : public PlannedLayer {
     if (s_.shape.recompute >= Recompute::layer) run(tally, tape_.x);
     const auto d_middle = back_to_middle(tally, side, first);
     if (wants_x_ || qkv_.trains() || output_.trains()) back(tally, side);
+    begin_sums(tally, side);
     tape_ = {};
   }
 
@@ -66,12 +68,6 @@ class FusedLayer : public PlannedLayer {
   /// Of inputs that updates see dropped.
   void dropped(Tally& tally, const Linears& of, int64_t copies) const {
     if (of.drops) tally.touch(work_kind, matrix(copies * of.in));
-  }
-  /// Sums over tokens with a layer's inputs and with its gradients, of so many columns.
-  void sums(Tally& tally, const Linears& of, int64_t inputs, int64_t gradients) const {
-    const int64_t sums = of.pad * (inputs + gradients) * 4, casts = s_.shape.on_cpu && element_ < 4 ? tokens_ * (std::max(inputs, gradients) + of.pad) * 4 : 0;
-    if (of.pad > 0) tally.touch(work_kind, sums + casts);
-    dropped(tally, of, 1);
   }
   /// Whether the gate's passes make what updates of its neighbours ask for (ops/gate_updates.h).
   bool gate_takes_updates(const Linears& of) const {
@@ -164,12 +160,22 @@ class FusedLayer : public PlannedLayer {
     if (of.gains) text(tally, 2 * of.out, 2 * of.out);
   }
 
-  /// Sums over tokens, for which a GPU has a stream beside: what it reads lies there until the next ones begin.
-  void sums(Tally& tally, Room& side, const Linears& of, std::vector<Room> reads) const { sums(tally, side, of, of.in, of.out, std::move(reads)); }
-  void sums(Tally& tally, Room& side, const Linears& of, int64_t inputs, int64_t gradients, std::vector<Room> reads) const {
+  /// Sums over tokens, for which a GPU has a stream beside: what they read lies there until the next ones begin. Small ones wait for the block's others.
+  void sums(Tally& tally, Room& side, const Linears& of, std::vector<Room> reads) { sums(tally, side, of, of.in, of.out, std::move(reads)); }
+  void sums(Tally& tally, Room& side, const Linears& of, int64_t inputs, int64_t gradients, std::vector<Room> reads) {
     if (of.pad == 0) return;
-    sums(tally, of, inputs, gradients);
-    if (!s_.shape.on_cpu) side = std::make_shared<std::vector<Room>>(std::move(reads));
+    const int64_t sums = of.pad * (inputs + gradients) * 4;
+    dropped(tally, of, 1);
+    if (s_.shape.on_cpu) return tally.touch(work_kind, sums + (element_ < 4 ? tokens_ * (std::max(inputs, gradients) + of.pad) * 4 : 0));   // from casts
+    waiting_.insert(waiting_.end(), reads.begin(), reads.end());
+    waiting_bytes_ += matrix(inputs + of.out), waiting_sums_ += sums;
+    if (waiting_bytes_ > little_factor_work) begin_sums(tally, side);
+  }
+  void begin_sums(Tally& tally, Room& side) {
+    if (waiting_.empty()) return;
+    tally.touch(work_kind, std::exchange(waiting_sums_, 0));
+    side = std::make_shared<std::vector<Room>>(std::exchange(waiting_, {}));
+    waiting_bytes_ = 0;
   }
 
   Room back_to_middle(Tally& tally, Room& side, bool first) {
@@ -227,6 +233,8 @@ class FusedLayer : public PlannedLayer {
   bool wants_x_, keeps_ = false, head_norms_ = false, output_normed_ = false, down_normed_ = false;
   const Linears qkv_, output_, gate_up_, down_;
   Tape tape_;
+  std::vector<Room> waiting_;
+  int64_t waiting_bytes_ = 0, waiting_sums_ = 0;
 };
 
 }  // namespace

@@ -21,6 +21,7 @@ struct FusedBlock::Tape {
   Tensor qkv_narrow, gate_up_narrow, down_narrow;
   Tensor out;
   std::shared_ptr<HostStore::Slot> stored;   // x, in the host's memory
+  std::vector<FactorWork> factor_work;       // put off until there is enough of it
 };
 
 }  // namespace graft

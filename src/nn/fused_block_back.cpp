@@ -34,8 +34,23 @@ void FusedBlock::make_gate_up_again(Tape& t) const {
   make_gate_up(input, t);
 }
 
-void FusedBlock::add_factor_gradients(const FoldedLinears& linears, const Tensor& g, const Tensor& x, const Tensor& narrow_x, Folded& folded, const FactorSums& sums) const {
-  if (folded.pad > 0) between_->side.begin({g, x, narrow_x, sums.a, sums.b}, [&] { linears.factor_gradients(g, x, narrow_x, folded, sums); });
+void FusedBlock::add_factor_gradients(Tape& t, FactorWork work) const {
+  if (work.folded->pad == 0) return;
+  t.factor_work.push_back(std::move(work));
+  int64_t bytes = 0;
+  for (const FactorWork& waiting : t.factor_work)
+    for (const Tensor& x : {waiting.g, waiting.x})
+      if (x.defined()) bytes += static_cast<int64_t>(x.nbytes());
+  if (bytes > little_factor_work || !t.x.is_cuda()) begin_factor_work(t);
+}
+
+void FusedBlock::begin_factor_work(Tape& t) const {
+  std::vector<FactorWork> all = std::exchange(t.factor_work, {});
+  if (all.empty()) return;
+  std::vector<Tensor> held;
+  for (const FactorWork& work : all)
+    for (const Tensor& x : {work.g, work.x, work.narrow_x, work.sums.a, work.sums.b}) held.push_back(x);
+  between_->side.begin(std::move(held), [&] { FoldedLinears::add_factor_gradients(all); });
 }
 
 /// The gradient that came from the block above has room already.
@@ -101,14 +116,14 @@ Tensor FusedBlock::back_to_middle(Tape& t, const Tensor& grad) const {
   const Tensor d_gate_up = t.gate_up_folded.gain.defined() ? gate_up_.gradient(tokens, t.gate_up_folded, t.x) : t.gate_up;
   FromGate made = back_through_gate(t, d_down, d_product, d_gate_up);
   t.gate_up.reset();
-  add_factor_gradients(mlp_output_, d_down, made.product, t.down_narrow, t.down_folded, made.down);
+  add_factor_gradients(t, {d_down, made.product, t.down_narrow, &t.down_folded, made.down});
   made.product.reset(), made.down = {}, d_product.reset(), d_down.reset();
 
   const Tensor d_input = at::empty({tokens, gate_up_.in()}, t.x.options()), input = input_again(gate_up_, tokens, t.gate_up_folded, t.x);
   gate_up_.input_gradient(d_gate_up, t.gate_up_folded, d_input);
   const Tensor d_middle = attention_output_.gradient(tokens, t.output_folded, t.x);
   rms_norm_backward_into(d_input, t.middle, parts_.before_mlp->gain(), t.second_rstd, grad, d_middle, input);
-  add_factor_gradients(gate_up_, d_gate_up, input, t.gate_up_narrow, t.gate_up_folded, made.gate_up);
+  add_factor_gradients(t, {d_gate_up, input, t.gate_up_narrow, &t.gate_up_folded, made.gate_up});
   return d_middle;
 }
 
@@ -120,6 +135,12 @@ void FusedBlock::turn_back(Tape& t, const Tensor& dq, const Tensor& dk, const Te
 }
 
 Tensor FusedBlock::back(Tape& t, const Tensor& grad, bool wants_x) const {
+  const Tensor dx = back_to_input(t, grad, wants_x);
+  begin_factor_work(t);
+  return dx;
+}
+
+Tensor FusedBlock::back_to_input(Tape& t, const Tensor& grad, bool wants_x) const {
   const Tensor d_middle = back_to_middle(t, grad);
   if (!wants_x && !t.qkv_folded.trains() && !t.output_folded.trains()) return {};
   const int64_t tokens = t.x.size(0), width = parts_.heads * parts_.head_dim;
@@ -127,7 +148,7 @@ Tensor FusedBlock::back(Tape& t, const Tensor& grad, bool wants_x) const {
   const bool straight = goes_straight(t.output_folded, parts_.after_attention);
   const Tensor d_output = straight ? d_middle : before_output(attention_output_, t.attention_output, parts_.after_attention, d_middle, t.output_folded);
   attention_output_.input_gradient(d_output, t.output_folded, d_attended);
-  add_factor_gradients(attention_output_, d_output, t.attended, beside(t.attended, t.output_folded.pad), t.output_folded);
+  add_factor_gradients(t, {d_output, t.attended, beside(t.attended, t.output_folded.pad), &t.output_folded, {}});
   if (!wants_x && !t.qkv_folded.trains()) return {};
 
   const auto [q, k, v] = heads_of(t);
@@ -147,7 +168,7 @@ Tensor FusedBlock::back(Tape& t, const Tensor& grad, bool wants_x) const {
     qkv_.input_gradient(d_qkv, t.qkv_folded, {});
     if (input.defined()) rms_norm_into(t.x, {}, parts_.before_attention->gain(), parts_.before_attention->eps(), {}, input, t.first_rstd);
   }
-  add_factor_gradients(qkv_, d_qkv, input, t.qkv_narrow, t.qkv_folded);
+  add_factor_gradients(t, {d_qkv, input, t.qkv_narrow, &t.qkv_folded, {}});
   return dx;
 }
 

@@ -128,14 +128,15 @@ bool gpu_product(const Tensor& x, const Tensor& w, const Tensor& y, const Tensor
   const Product::Key key = product.key(first);
   std::unique_lock lock(mutex);
   const auto found = chosen.find(key);
-  if (found != chosen.end() && product.run(found->second)) return true;
+  const bool known = found != chosen.end();
+  if (known && product.run(found->second)) return true;
   lock.unlock();
   const auto ways = product.ways(first ? 1 : most_ways);
   if (ways.empty()) return false;
   // Nothing can be timed while a graph is captured; what adds to itself is done once only.
   const bool captured = c10::cuda::currentStreamCaptureStatusMayInitCtx() != c10::cuda::CaptureStatus::None;
-  const cublasLtMatmulAlgo_t way = ways.size() == 1 || captured || product.adds_to_itself() ? ways.front().algo : fastest(product, ways);
-  if (!captured) {
+  const cublasLtMatmulAlgo_t way = ways.size() == 1 || known || captured || product.adds_to_itself() ? ways.front().algo : fastest(product, ways);
+  if (!known && !captured) {
     lock.lock();
     chosen[key] = way;
   }

@@ -131,8 +131,14 @@ struct PartialSum {
   int64_t row_stride = 0, column_stride = 0, part = 0;
   int parts = 1;
 };
-// a_grad += s * its rows of a_sum [pad, in]; b_grad += its columns of b_sum [out, pad]; or what comes of these for the gains.
-void unfold_gradients_cuda(const Update* updates, int count, PartialSum a_sum, PartialSum b_sum, int64_t in, void* stream);
+// a_grad += s * its rows of a_sum [pad, in]; b_grad += its columns of b_sum [out, pad]; or what comes of these for the gains. Of several matrices at once.
+struct Unfold {
+  const Update* updates = nullptr;
+  int count = 0;                                    // update_limit at most
+  PartialSum a_sum, b_sum;
+  int64_t in = 0;
+};
+void unfold_gradients_cuda(const Unfold* unfolds, int count, void* stream);
 // sums[p, first_row .., first_column ..] = narrow^T wide over the p-th part of the tokens, for each pair: narrow [tokens, 64], wide [tokens, columns]; sums:
 // [parts, total_rows, total_columns]. bf16 or fp16, from sm_80 on; strides, columns and addresses in multiples of 8 elements.
 constexpr int64_t narrow_width = 64;

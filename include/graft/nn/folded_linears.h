@@ -47,6 +47,14 @@ struct FactorSums {
   Tensor a;   // [parts, pad, in]: (g B)^T x
   Tensor b;   // [parts, out, pad]: g^T (x (sA)^T)
 };
+/// And what that is made from.
+struct FactorWork {
+  Tensor g;          // after input_gradient()
+  Tensor x;
+  Tensor narrow_x;   // what stood beside x
+  Folded* folded = nullptr;
+  FactorSums sums;   // those that are made already
+};
 
 class FoldedLinears {
  public:
@@ -95,8 +103,8 @@ class FoldedLinears {
   void input_gradient(const Tensor& g, Folded& folded, const Tensor& dx) const;
   /// Whether each layer has one update, of that rank at most, the same for all tokens, without dropout or gains of inputs.
   bool has_one_update_each(const Folded& folded, int64_t most_rank) const;
-  /// Adds to the factors' gradients, from g after input_gradient(), x and what stood beside it; sums: those that are made already.
-  void factor_gradients(const Tensor& g, const Tensor& x, const Tensor& narrow_x, Folded& folded, FactorSums sums = {}) const;
+  /// Adds to the factors' gradients, of several layers at once: in few launches on a GPU.
+  static void add_factor_gradients(std::span<FactorWork> all);
   /// Dense weights move now: a model does so layer by layer as it is loaded.
   void settle();
   /// Frozen products in 8 bits from now on, or not any more: from two more copies of dense weights, one transposed. False: not with these.

@@ -38,6 +38,10 @@ struct BetweenBlocks {
   SideWork side;
 };
 
+/// Bytes that factors' gradients may read and yet wait for those of the block's other layers, on a GPU: few launches, and few streams to be joined. What
+/// reads more is begun at once, as that memory is wanted again.
+inline constexpr int64_t little_factor_work = int64_t{96} << 20;
+
 class FusedBlock {
  public:
   FusedBlock(const BlockParts& parts, std::shared_ptr<BetweenBlocks> between);
@@ -67,11 +71,13 @@ class FusedBlock {
   void make_gate_up_again(Tape& tape) const;
   /// The gradient of x; undefined if it is not wanted.
   Tensor back(Tape& tape, const Tensor& grad, bool wants_x) const;
+  Tensor back_to_input(Tape& tape, const Tensor& grad, bool wants_x) const;
   Tensor back_to_middle(Tape& tape, const Tensor& grad) const;
   Tensor with_room(const Tensor& grad, const Folded& folded) const;
   struct FromGate;
   FromGate back_through_gate(Tape& tape, const Tensor& d_down, const Tensor& d_product, const Tensor& d_gate_up) const;
-  void add_factor_gradients(const FoldedLinears& linears, const Tensor& g, const Tensor& x, const Tensor& narrow_x, Folded& folded, const FactorSums& sums = {}) const;
+  void add_factor_gradients(Tape& tape, FactorWork work) const;
+  void begin_factor_work(Tape& tape) const;
   Tensor before_output(const FoldedLinears& linears, const OutputTape& output, const RmsNorm* norm, const Tensor& grad, const Folded& folded) const;
 
   BlockParts parts_;

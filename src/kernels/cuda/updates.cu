@@ -15,9 +15,9 @@ struct Folding {
   unsigned out, in, pad;
   int first, end;
 };
-constexpr int foldings_limit = 4;   // of a launch
+constexpr int matrices_limit = 4;   // of a launch
 struct Foldings {
-  Folding at[foldings_limit];
+  Folding at[matrices_limit];
 };
 
 /// First the `pad` columns beside the weight, then the `pad` rows below it, N numbers of a row a thread; a matrix a row of blocks.
@@ -74,9 +74,21 @@ __device__ float total(const PartialSum& sum, int64_t row, int64_t column) {
 
 __host__ __device__ int64_t whole_warps(int64_t threads) { return (threads + 31) / 32 * 32; }
 
-__global__ void unfold_kernel(Updates updates, PartialSum a_sum, PartialSum b_sum, unsigned in) {
+/// Where the gradients of updates, of them [first, end), come from.
+struct Unfolding {
+  PartialSum a_sum, b_sum;
+  unsigned in;
+  int first, end;
+};
+struct Unfoldings {
+  Unfolding at[matrices_limit];
+};
+
+/// A matrix a row of blocks.
+__global__ void unfold_kernel(Updates updates, Unfoldings unfoldings) {
+  const auto& [a_sum, b_sum, in, first, end] = unfoldings.at[blockIdx.y];
   unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
-  for (int u = 0; u < updates.count; ++u) {
+  for (int u = first; u < end; ++u) {
     const Update& update = updates.at[u];
     const auto rank = static_cast<unsigned>(update.rank), out = static_cast<unsigned>(update.out), a_count = rank * in, b_count = out * rank;
     if (i < a_count) {
@@ -94,9 +106,10 @@ __global__ void unfold_kernel(Updates updates, PartialSum a_sum, PartialSum b_su
 }
 
 /// First a warp a row of a, then a thread a row of b.
-__global__ void unfold_gains_kernel(Updates updates, PartialSum a_sum, PartialSum b_sum, int64_t in) {
+__global__ void unfold_gains_kernel(Updates updates, Unfoldings unfoldings) {
+  const auto& [a_sum, b_sum, in, first, end] = unfoldings.at[blockIdx.y];
   int64_t i = blockIdx.x * int64_t{blockDim.x} + threadIdx.x;
-  for (int u = 0; u < updates.count; ++u) {
+  for (int u = first; u < end; ++u) {
     const Update& update = updates.at[u];
     const int64_t a_threads = 32 * update.rank, b_threads = whole_warps(update.out);
     if (i < a_threads) {
@@ -130,7 +143,7 @@ void fold_updates_cuda(const Fold* folds, int count, Real type, void* stream) {
     Foldings foldings{};
     int matrices = 0;
     int64_t most = 0, widths = 0;   // divisible as each of them is
-    for (; done < count && matrices < foldings_limit && updates.count + folds[done].count <= update_limit; ++done) {
+    for (; done < count && matrices < matrices_limit && updates.count + folds[done].count <= update_limit; ++done) {
       const auto& [at, here, weight, out, in, pad] = folds[done];
       foldings.at[matrices++] = {weight, static_cast<unsigned>(out), static_cast<unsigned>(in), static_cast<unsigned>(pad), updates.count, updates.count + here};
       for (int u = 0; u < here; ++u) updates.at[updates.count++] = at[u];
@@ -155,15 +168,28 @@ void mask_updates_cuda(const Update* updates, int count, Matrix narrow, Real typ
   launched("mask kernel");
 }
 
-void unfold_gradients_cuda(const Update* updates, int count, PartialSum a_sum, PartialSum b_sum, int64_t in, void* stream) {
-  Updates factors{}, gains{};
-  int64_t factor_threads = 0, gain_threads = 0;
-  for (const Update* update = updates; update < updates + count; ++update)
-    if (update->a_gain) gains.at[gains.count++] = *update, gain_threads += 32 * update->rank + whole_warps(update->out);
-    else factors.at[factors.count++] = *update, factor_threads += update->rank * (in + update->out);
-  const auto on = static_cast<cudaStream_t>(stream);
-  if (factors.count > 0) unfold_kernel<<<blocks_for(factor_threads), threads, 0, on>>>(factors, a_sum, b_sum, static_cast<unsigned>(in));
-  if (gains.count > 0) unfold_gains_kernel<<<blocks_for(gain_threads), threads, 0, on>>>(gains, a_sum, b_sum, in);
+void unfold_gradients_cuda(const Unfold* unfolds, int count, void* stream) {
+  int done = 0;
+  while (done < count) {
+    Updates factors{}, gains{};
+    Unfoldings of_factors{}, of_gains{};
+    int matrices = 0;
+    int64_t factor_threads = 0, gain_threads = 0;   // of the largest
+    for (; done < count && matrices < matrices_limit && factors.count + gains.count + unfolds[done].count <= update_limit; ++done, ++matrices) {
+      const auto& [at, here, a_sum, b_sum, in] = unfolds[done];
+      Unfolding &own = of_factors.at[matrices], &gained = of_gains.at[matrices];
+      own = {a_sum, b_sum, static_cast<unsigned>(in), factors.count, factors.count}, gained = {a_sum, b_sum, static_cast<unsigned>(in), gains.count, gains.count};
+      int64_t own_threads = 0, gained_threads = 0;
+      for (const Update* update = at; update < at + here; ++update)
+        if (update->a_gain) gains.at[gains.count++] = *update, ++gained.end, gained_threads += 32 * update->rank + whole_warps(update->out);
+        else factors.at[factors.count++] = *update, ++own.end, own_threads += update->rank * (in + update->out);
+      factor_threads = std::max(factor_threads, own_threads), gain_threads = std::max(gain_threads, gained_threads);
+    }
+    const auto on = static_cast<cudaStream_t>(stream);
+    const auto rows = static_cast<unsigned>(matrices);
+    if (factors.count > 0) unfold_kernel<<<dim3(blocks_for(factor_threads), rows), threads, 0, on>>>(factors, of_factors);
+    if (gains.count > 0) unfold_gains_kernel<<<dim3(blocks_for(gain_threads), rows), threads, 0, on>>>(gains, of_gains);
+  }
   launched("unfold kernel");
 }
 
