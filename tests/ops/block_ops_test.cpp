@@ -373,29 +373,39 @@ TEST(BlockOps, AttentionTextByText) {
   }
 }
 
-/// A row's largest number becomes 448; the product is that of the rounded numbers.
-TEST(BlockOps, ProductsInEightBits) {
+Tensor numbers_of(const Fp8Rows& rows) { return rows.values.cpu().to(at::kDouble) * rows.scales.cpu().to(at::kDouble); }
+
+/// A row's largest number becomes 448; rows that a thread holds in a few accesses, in many, and longer ones.
+TEST(BlockOps, RowsInEightBits) {
   for (const auto dtype : {at::kFloat, at::kBFloat16})
-    for (const auto& [rows, columns, out] : {std::tuple<int64_t, int64_t, int64_t>{1, 16, 16}, {37, 576, 96}, {300, 1536, 64}}) {
-      Tensor x = rows_in_wider(rows, columns, 64, dtype, 1), weights = rows_in_wider(out, columns, 0, dtype, 2);
+    for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{1, 16}, {37, 576}, {5, 4096}, {5, 14336}, {5, 28672}, {5, 33024}}) {
+      Tensor x = rows_in_wider(rows, columns, 64, dtype, 1);
       if (rows > 1) x[1].zero_(), x[0].mul_(1e-3), x[2].mul_(1e4);
-      const Fp8Rows x8 = to_fp8(x), w8 = to_fp8(weights);
-      const auto numbers = [](const Fp8Rows& r) { return r.values.cpu().to(at::kDouble) * r.scales.cpu().to(at::kDouble); };
-      EXPECT_LT(((numbers(x8) - exact(x)).abs() - exact(x).abs() / 16).max().item<double>(), exact(x).abs().max().item<double>() / 448 / 512) << dtype;   // three bits of mantissa
-      EXPECT_NEAR(x8.values.cpu().to(at::kFloat).abs().max().item<double>(), 448, 1e-9);
-      const Tensor y = rows_in_wider(rows, out, 64, dtype, 3);
-      fp8_product_into(x8, w8, y);
-      EXPECT_LT(relative(y, at::mm(numbers(x8), numbers(w8).t())), 2 * bound(dtype)) << dtype << " " << rows;   // fast accumulation keeps 14 bits
-      EXPECT_LT(relative(y, at::mm(exact(x), exact(weights).t())), 0.06);
-      const Tensor added = rows_in_wider(rows, out, 8, dtype, 4), sum = rows_in_wider(rows, out, 64, dtype, 5), itself = added.clone();
-      fp8_product_into(x8, w8, sum, added), fp8_product_into(x8, w8, itself, itself);
-      for (const Tensor& both : {sum, itself}) EXPECT_LT(relative(both, at::mm(numbers(x8), numbers(w8).t()) + exact(added)), 2 * bound(dtype)) << dtype << " " << rows;
+      const Fp8Rows codes = to_fp8(x);
+      EXPECT_LT(((numbers_of(codes) - exact(x)).abs() - exact(x).abs() / 16).max().item<double>(), exact(x).abs().max().item<double>() / 448 / 512) << dtype;   // three bits of mantissa
+      const Tensor most = std::get<0>(codes.values.cpu().to(at::kFloat).abs().max(1));
+      for (int64_t row = 0; row < rows; ++row) EXPECT_NEAR(most[row].item<double>(), row == 1 ? 0 : 448, 1e-9) << dtype << " " << columns << " " << row;
     }
   Tensor x = at::ones({2, 16}, at::TensorOptions(at::kBFloat16).device(test_device()));
   x[0][3] = std::nan("");
   const Tensor scales = to_fp8(x).scales.cpu();
   EXPECT_TRUE(std::isnan(scales[0][0].item<float>()));
   EXPECT_FLOAT_EQ(scales[1][0].item<float>(), 1.0f / 448);
+}
+
+/// The product is that of the rounded numbers, alone, onto another matrix and onto itself.
+TEST(BlockOps, ProductsInEightBits) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16})
+    for (const auto& [rows, columns, out] : {std::tuple<int64_t, int64_t, int64_t>{1, 16, 16}, {37, 576, 96}, {300, 1536, 64}}) {
+      const Tensor x = rows_in_wider(rows, columns, 64, dtype, 1), weights = rows_in_wider(out, columns, 0, dtype, 2), added = rows_in_wider(rows, out, 8, dtype, 3);
+      const Fp8Rows x8 = to_fp8(x), w8 = to_fp8(weights);
+      const Tensor y = rows_in_wider(rows, out, 64, dtype, 4), sum = rows_in_wider(rows, out, 64, dtype, 5), itself = added.clone();
+      fp8_product_into(x8, w8, y), fp8_product_into(x8, w8, sum, added), fp8_product_into(x8, w8, itself, itself);
+      const Tensor product = at::mm(numbers_of(x8), numbers_of(w8).t());
+      EXPECT_LT(relative(y, product), 2 * bound(dtype)) << dtype << " " << rows;   // fast accumulation keeps 14 bits
+      EXPECT_LT(relative(y, at::mm(exact(x), exact(weights).t())), 0.06);
+      for (const Tensor& both : {sum, itself}) EXPECT_LT(relative(both, product + exact(added)), 2 * bound(dtype)) << dtype << " " << rows;
+    }
 }
 
 TEST(BlockOps, ColumnsScaledAndBack) {
