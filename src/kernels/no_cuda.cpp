@@ -1,7 +1,7 @@
 // Stands in for cuda/*.cu in builds without CUDA: the same names, throwing.
 #include <stdexcept>
 
-#include "graft/kernels/api.h"
+#include "graft/kernels/block.h"
 
 namespace graft::kernels {
 namespace {

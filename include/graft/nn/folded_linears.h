@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "graft/kernels/api.h"
+#include "graft/kernels/block.h"
 #include "graft/nn/layers.h"
 #include "graft/ops/fp8_product.h"
 

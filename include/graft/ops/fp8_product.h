@@ -2,7 +2,7 @@
 // Products in 8 bits: both sides as e4m3 (Micikevicius et al. 2022, "FP8 formats for deep learning"), each row with a scale that makes its largest magnitude
 // 448, sums in fp32. On the CPU, and for types that have no such products, the same numbers multiplied as they are: the meaning.
 #include "graft/core/tensor.h"
-#include "graft/kernels/api.h"
+#include "graft/kernels/block.h"
 
 namespace graft {
 

@@ -5,7 +5,7 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include "graft/core/error.h"
-#include "graft/kernels/api.h"
+#include "graft/kernels/block.h"
 
 namespace graft {
 

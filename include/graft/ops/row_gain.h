@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "graft/core/tensor.h"
-#include "graft/kernels/api.h"
+#include "graft/kernels/block.h"
 
 namespace graft {
 

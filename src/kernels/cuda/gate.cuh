@@ -2,7 +2,7 @@
 // What a gate's kernels share.
 #include <type_traits>
 
-#include "graft/kernels/api.h"
+#include "graft/kernels/block.h"
 
 namespace graft::kernels {
 

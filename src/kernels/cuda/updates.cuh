@@ -1,6 +1,6 @@
 #pragma once
 // Low-rank updates as a kernel's argument.
-#include "graft/kernels/api.h"
+#include "graft/kernels/block.h"
 
 namespace graft::kernels {
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "graft/kernels/block.h"
 #include "reals.cuh"
 
 namespace graft::kernels {
