@@ -26,7 +26,7 @@ Tensor FoldedLinears::wide(int64_t rows, int64_t columns, const Folded& folded, 
   return at::empty({rows, columns + folded.pad}, like.options()).narrow(1, 0, columns);
 }
 
-Tensor FoldedLinears::narrow(const Tensor& x, const Folded& folded, const Tensor& copy) const {
+void FoldedLinears::narrow(const Tensor& x, const Folded& folded, const Tensor& copy) const {
   const Tensor narrow = beside(x, folded.pad), factors = factors_a(folded);
   const bool at_once = !folded.drops && !folded.mixed;
   if (!folded.drops) {
@@ -38,7 +38,6 @@ Tensor FoldedLinears::narrow(const Tensor& x, const Folded& folded, const Tensor
   }
   mask_updates(narrow, folded);
   if (copy.defined() && !at_once) copy_rows(narrow, copy);
-  return narrow;
 }
 
 void FoldedLinears::take_in(const Tensor& x, const Folded& folded, const Tensor& to) const {

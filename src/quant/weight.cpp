@@ -34,14 +34,13 @@ void DenseWeight::settle(const Tensor& rows) {
 }
 
 FrozenHead frozen_head(const Weight& weight) {
-  const auto multiplied = [](const Tensor& x, const Tensor& w) {
-    if (!x.is_cuda()) return product(x, w);
-    const Tensor y = at::empty({x.size(0), w.size(0)}, x.options());
-    product_into(x, w.t(), y);
+  const auto on_gpu = [](const Tensor& x, const Tensor& w) {
+    const Tensor y = at::empty({x.size(0), w.size(1)}, x.options());
+    product_into(x, w, y);
     return y;
   };
-  return {[=, &weight](const Tensor& h) { return multiplied(h, weight.dense(weight.dtype())); },
-          [=, &weight](const Tensor& g) { return multiplied(g, weight.dense(weight.dtype()).t()); }};
+  return {[=, &weight](const Tensor& h) { return h.is_cuda() ? on_gpu(h, weight.dense(weight.dtype()).t()) : weight.matmul(h); },
+          [=, &weight](const Tensor& g) { return g.is_cuda() ? on_gpu(g, weight.dense(weight.dtype())) : weight.matmul_grad(g); }};
 }
 
 Tensor frozen_matmul(const Tensor& x, const Weight& weight) { return FrozenMatmul::apply(x, &weight); }

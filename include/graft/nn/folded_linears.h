@@ -88,8 +88,8 @@ class FoldedLinears {
   Tensor gradient(int64_t rows, const Folded& folded, const Tensor& like) const { return wide(rows, out_, folded, like); }
   /// Where codes of the next input, or the next gradient, are to be put as it is written; null: nobody asks for them.
   Fp8Rows* codes_of_next(Folded& folded) const { return fp8_ ? &folded.codes : nullptr; }
-  /// x (sA)^T into the room beside x: the view of it, [rows, pad]. copy: the same, where it is wanted.
-  Tensor narrow(const Tensor& x, const Folded& folded, const Tensor& copy = {}) const;
+  /// x (sA)^T into the room beside x, [rows, pad]. copy: the same, where it is wanted.
+  void narrow(const Tensor& x, const Folded& folded, const Tensor& copy = {}) const;
   /// x into `to`, which is from input(), and its narrow products beside it.
   void take_in(const Tensor& x, const Folded& folded, const Tensor& to) const;
   /// y = the product, by gains if there are any, or (+ added) if there are none. x: from input(), after narrow(). The matrix is not needed any more, until the
