@@ -19,8 +19,8 @@ void encode_cuda(Codec, const void*, Real, int64_t, const Constants&, uint8_t*, 
 void decode_cuda(const Packed*, const Destination*, int, Real, void*) { none(); }
 void matvec_cuda(const Packed&, const void*, void*, Real, int64_t, void*) { none(); }
 void copy_rows_cuda(Matrix, Matrix, Real, int64_t, int64_t, void*) { none(); }
-void rms_norm_cuda(Matrix, Matrix, Gain, Matrix, Matrix, float*, Real, int64_t, int64_t, float, void*) { none(); }
-void rms_norm_backward_cuda(Matrix, Matrix, Gain, const float*, Matrix, Matrix, Matrix, Real, int64_t, int64_t, void*) { none(); }
+void rms_norm_cuda(Matrix, Matrix, Gain, Matrix, Matrix, float*, Fp8Codes, Real, int64_t, int64_t, float, void*) { none(); }
+void rms_norm_backward_cuda(Matrix, Matrix, Gain, const float*, Matrix, Matrix, Matrix, Fp8Codes, Real, int64_t, int64_t, void*) { none(); }
 void rope_cuda(Matrix, Matrix, Matrix, Matrix, const void*, Heads, const float*, const float*, Real, int64_t, bool, void*) { none(); }
 void head_norm_cuda(Matrix, Matrix, Heads, const float*, const float*, float, const float*, const float*, Real, int64_t, void*) { none(); }
 void head_norm_backward_cuda(Matrix, Matrix, Matrix, Matrix, Matrix, Heads, const float*, const float*, float, const float*, const float*, Real, int64_t, void*) { none(); }

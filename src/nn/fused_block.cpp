@@ -107,7 +107,7 @@ Tensor FusedBlock::attend(const Tensor& x, Tape& t) const {
   qkv_.ready(t.qkv_folded), attention_output_.ready(t.output_folded);
   const Tensor input = qkv_.input(tokens, t.qkv_folded, x);
   t.first_rstd = rstd_like(x);
-  rms_norm_into(x, {}, parts_.before_attention->gain(), parts_.before_attention->eps(), {}, input, t.first_rstd);
+  rms_norm_into(x, {}, parts_.before_attention->gain(), parts_.before_attention->eps(), {}, input, t.first_rstd, qkv_.codes_of_next(t.qkv_folded));
   t.qkv_narrow = kept_narrow(qkv_, input, t.qkv_folded);
   t.qkv = at::empty({tokens, qkv_.out()}, x.options());
   qkv_.product(input, t.qkv_folded, t.qkv);
@@ -131,7 +131,7 @@ void FusedBlock::feed(const Tensor& x, const Tensor& attended, Tape& t) const {
   gate_up_.ready(t.gate_up_folded), mlp_output_.ready(t.down_folded);
   t.middle = at::empty_like(attended), t.second_rstd = rstd_like(x);
   const Tensor input = gate_up_.input(tokens, t.gate_up_folded, x);
-  rms_norm_into(x, attended, parts_.before_mlp->gain(), parts_.before_mlp->eps(), t.middle, input, t.second_rstd);
+  rms_norm_into(x, attended, parts_.before_mlp->gain(), parts_.before_mlp->eps(), t.middle, input, t.second_rstd, gate_up_.codes_of_next(t.gate_up_folded));
   t.gate_up_narrow = kept_narrow(gate_up_, input, t.gate_up_folded);
   make_gate_up(input, t);
   const Tensor product = mlp_output_.input(tokens, t.down_folded, x);

@@ -28,7 +28,7 @@ bool goes_straight(const Folded& folded, const RmsNorm* norm) { return !folded.g
 
 void FusedBlock::make_gate_up_again(Tape& t) const {
   const Tensor input = gate_up_.input(t.middle.size(0), t.gate_up_folded, t.middle);
-  rms_norm_into(t.middle, {}, parts_.before_mlp->gain(), parts_.before_mlp->eps(), {}, input, t.second_rstd);
+  rms_norm_into(t.middle, {}, parts_.before_mlp->gain(), parts_.before_mlp->eps(), {}, input, t.second_rstd, gate_up_.codes_of_next(t.gate_up_folded));
   if (t.gate_up_folded.pad > 0) copy_rows(t.gate_up_narrow, beside(input, t.gate_up_folded.pad));
   gate_up_.ready(t.gate_up_folded);
   make_gate_up(input, t);
@@ -53,12 +53,13 @@ void FusedBlock::begin_factor_work(Tape& t) const {
   between_->side.begin(std::move(held), [&] { FoldedLinears::add_factor_gradients(all); });
 }
 
-/// The gradient that came from the block above has room already.
-Tensor FusedBlock::with_room(const Tensor& grad, const Folded& folded) const {
+/// The gradient that came from the block above has room already, and may have been written in 8 bits, too.
+Tensor FusedBlock::with_room(const Tensor& grad, Folded& folded) const {
   const Tensor handed = std::exchange(between_->gradient, Tensor());
-  if (folded.pad == 0 || (handed.defined() && handed.const_data_ptr() == grad.const_data_ptr() && handed.sizes() == grad.sizes() && handed.strides() == grad.strides() &&
-                          grad.stride(0) >= grad.size(1) + folded.pad))
-    return grad;
+  const Fp8Rows codes = std::exchange(between_->gradient_codes, {});
+  const bool same = handed.defined() && handed.const_data_ptr() == grad.const_data_ptr() && handed.sizes() == grad.sizes() && handed.strides() == grad.strides();
+  if (same && mlp_output_.codes_of_next(folded)) folded.codes = codes;
+  if (folded.pad == 0 || (same && grad.stride(0) >= grad.size(1) + folded.pad)) return grad;
   const Tensor room = mlp_output_.gradient(grad.size(0), folded, grad);
   copy_rows(grad, room);
   return room;
@@ -102,7 +103,7 @@ Tensor FusedBlock::back_to_middle(Tape& t, const Tensor& grad) const {
   const int64_t tokens = t.x.size(0);
   const bool straight = goes_straight(t.down_folded, parts_.after_mlp);
   Tensor d_down = straight ? with_room(grad, t.down_folded) : before_output(mlp_output_, t.down, parts_.after_mlp, grad, t.down_folded);
-  between_->gradient.reset();
+  between_->gradient.reset(), between_->gradient_codes = {};
   t.down = {};
   if (!t.gate_up.defined()) make_gate_up_again(t);
   Tensor d_product = at::empty({tokens, mlp_output_.in()}, t.x.options());
@@ -122,7 +123,8 @@ Tensor FusedBlock::back_to_middle(Tape& t, const Tensor& grad) const {
   const Tensor d_input = at::empty({tokens, gate_up_.in()}, t.x.options()), input = input_again(gate_up_, tokens, t.gate_up_folded, t.x);
   gate_up_.input_gradient(d_gate_up, t.gate_up_folded, d_input);
   const Tensor d_middle = attention_output_.gradient(tokens, t.output_folded, t.x);
-  rms_norm_backward_into(d_input, t.middle, parts_.before_mlp->gain(), t.second_rstd, grad, d_middle, input);
+  Fp8Rows* const codes = goes_straight(t.output_folded, parts_.after_attention) ? attention_output_.codes_of_next(t.output_folded) : nullptr;
+  rms_norm_backward_into(d_input, t.middle, parts_.before_mlp->gain(), t.second_rstd, grad, d_middle, input, codes);
   add_factor_gradients(t, {d_gate_up, input, t.gate_up_narrow, &t.gate_up_folded, made.gate_up});
   return d_middle;
 }
@@ -162,7 +164,8 @@ Tensor FusedBlock::back_to_input(Tape& t, const Tensor& grad, bool wants_x) cons
     const Tensor d_input = at::empty_like(t.x);
     qkv_.input_gradient(d_qkv, t.qkv_folded, d_input);
     dx = mlp_output_.gradient(tokens, t.down_folded, t.x);
-    rms_norm_backward_into(d_input, t.x, parts_.before_attention->gain(), t.first_rstd, d_middle, dx, input);
+    Fp8Rows* const codes = mlp_output_.codes_of_next(t.down_folded) ? &between_->gradient_codes : nullptr;
+    rms_norm_backward_into(d_input, t.x, parts_.before_attention->gain(), t.first_rstd, d_middle, dx, input, codes);
     between_->gradient = dx;
   } else {
     qkv_.input_gradient(d_qkv, t.qkv_folded, {});

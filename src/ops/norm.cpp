@@ -63,26 +63,40 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
   return rms_norm_text(x, weight, eps);
 }
 
-void rms_norm_into(const Tensor& x, const Tensor& added, const Tensor& weight, double eps, const Tensor& sum, const Tensor& y, const Tensor& rstd) {
+namespace {
+
+/// Where a kernel puts codes of x; nowhere if nobody wants them.
+kernels::Fp8Codes room_for_codes(const Tensor& x, Fp8Rows* wanted) {
+  if (!wanted) return {};
+  *wanted = room_for_fp8(x);
+  return codes_of(*wanted);
+}
+
+}  // namespace
+
+void rms_norm_into(const Tensor& x, const Tensor& added, const Tensor& weight, double eps, const Tensor& sum, const Tensor& y, const Tensor& rstd, Fp8Rows* codes) {
   if (has_gpu_kernel(x))
-    return kernels::rms_norm_cuda(matrix_of(x), matrix_of(added), gain_of(weight), matrix_of(sum), matrix_of(y), rstd.mutable_data_ptr<float>(), real_type(x), x.size(0),
-                                  x.size(1), static_cast<float>(eps), current_stream(x));
+    return kernels::rms_norm_cuda(matrix_of(x), matrix_of(added), gain_of(weight), matrix_of(sum), matrix_of(y), rstd.mutable_data_ptr<float>(), room_for_codes(y, codes),
+                                  real_type(x), x.size(0), x.size(1), static_cast<float>(eps), current_stream(x));
   if (added.defined()) at::add_out(const_cast<Tensor&>(sum), x, added);
   const Tensor wide = (added.defined() ? sum : x).to(wide_type(x));
   rstd.copy_(at::rsqrt(wide.square().mean(1) + eps));
   y.copy_(wide * rstd.unsqueeze(1) * weight.to(wide.scalar_type()));
+  if (codes) *codes = to_fp8(y);
 }
 
-void rms_norm_backward_into(const Tensor& grad, const Tensor& x, const Tensor& weight, const Tensor& rstd, const Tensor& passed, const Tensor& dx, const Tensor& y) {
+void rms_norm_backward_into(const Tensor& grad, const Tensor& x, const Tensor& weight, const Tensor& rstd, const Tensor& passed, const Tensor& dx, const Tensor& y,
+                            Fp8Rows* codes) {
   if (has_gpu_kernel(x))
     return kernels::rms_norm_backward_cuda(matrix_of(grad), matrix_of(x), gain_of(weight), rstd.const_data_ptr<float>(), matrix_of(passed), matrix_of(dx), matrix_of(y),
-                                           real_type(x), x.size(0), x.size(1), current_stream(x));
+                                           room_for_codes(dx, codes), real_type(x), x.size(0), x.size(1), current_stream(x));
   const at::ScalarType wide = wide_type(x);
   const Tensor scale = rstd.unsqueeze(1), values = x.to(wide), gain = weight.to(wide), g = grad.to(wide) * gain;
   Tensor own = scale * (g - values * (g * values).mean(1, /*keepdim=*/true) * scale.square());
   if (passed.defined()) own = own + passed.to(wide);
   if (y.defined()) y.copy_(values * scale * gain);
   dx.copy_(own);
+  if (codes) *codes = to_fp8(dx);
 }
 
 }  // namespace graft

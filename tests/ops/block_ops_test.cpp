@@ -35,9 +35,12 @@ Tensor rows_in_wider(int64_t rows, int64_t columns, int64_t room, at::ScalarType
   const Tensor wide = at::full({rows, columns + room}, std::nan(""), at::TensorOptions(dtype).device(test_device())), view = wide.narrow(1, 0, columns);
   return Tensor(view).copy_(at::randn({rows, columns}));
 }
+/// What lies beside them.
+Tensor wider(const Tensor& x, int64_t room) { return x.as_strided({x.size(0), room}, x.strides(), x.storage_offset() + x.size(1)); }
+bool same_codes(const Fp8Rows& a, const Fp8Rows& b) { return a.scales.equal(b.scales) && a.values.view(at::kByte).equal(b.values.view(at::kByte)); }
 Tensor exact(const Tensor& x) { return x.cpu().to(at::kDouble).contiguous(); }
 
-const std::vector<std::pair<int64_t, int64_t>> sizes{{5, 48}, {3, 576}, {2, 4096}, {7, 37}};   // (rows, columns); 37: element by element
+const std::vector<std::pair<int64_t, int64_t>> sizes{{5, 48}, {3, 576}, {2, 4096}, {3, 6152}, {7, 37}};   // (rows, columns); 37: element by element
 const std::vector<at::ScalarType> types{at::kFloat, at::kBFloat16, at::kHalf};
 
 TEST(BlockOps, Norm) {
@@ -48,7 +51,12 @@ TEST(BlockOps, Norm) {
           const Tensor x = rows_in_wider(rows, columns, room, dtype, 1), added = rows_in_wider(rows, columns, 0, dtype, 2), weight = rows_in_wider(1, columns, 0, dtype, 3)[0];
           const Tensor sum = rows_in_wider(rows, columns, room, dtype, 4), y = rows_in_wider(rows, columns, room, dtype, 4);
           const Tensor rstd = at::empty({rows}, weight.options().dtype(at::kFloat));
-          rms_norm_into(x, adds ? added : Tensor(), weight, 1e-5, adds ? sum : Tensor(), y, rstd);
+          Fp8Rows codes, back;
+          rms_norm_into(x, adds ? added : Tensor(), weight, 1e-5, adds ? sum : Tensor(), y, rstd, &codes);
+          EXPECT_TRUE(same_codes(codes, to_fp8(y))) << rows << " x " << columns << " " << dtype;
+          const Tensor plain = at::empty_like(y), plain_rstd = at::empty_like(rstd);
+          rms_norm_into(x, adds ? added : Tensor(), weight, 1e-5, adds ? sum : Tensor(), plain, plain_rstd);
+          EXPECT_TRUE(plain.equal(y) && plain_rstd.equal(rstd));
           const Tensor input = adds ? sum : x;
           if (adds) EXPECT_LT(relative(sum, exact(x) + exact(added)), bound(dtype));
           const Tensor expected = rms_norm_text(exact(input), exact(weight), 1e-5);
@@ -56,7 +64,8 @@ TEST(BlockOps, Norm) {
 
           const Tensor grad = rows_in_wider(rows, columns, room, dtype, 5), passed = rows_in_wider(rows, columns, 0, dtype, 6), dx = rows_in_wider(rows, columns, room, dtype, 7);
           const Tensor again = rows_in_wider(rows, columns, 0, dtype, 8);
-          rms_norm_backward_into(grad, input, weight, rstd, passed, dx, again);
+          rms_norm_backward_into(grad, input, weight, rstd, passed, dx, again, &back);
+          EXPECT_TRUE(same_codes(back, to_fp8(dx))) << rows << " x " << columns << " " << dtype;
           const Tensor leaf = exact(input).requires_grad_(true);
           const Tensor by_autograd = torch::autograd::grad({rms_norm_text(leaf, exact(weight), 1e-5)}, {leaf}, {exact(grad)})[0];
           EXPECT_LT(relative(dx, by_autograd + exact(passed)), bound(dtype)) << rows << " x " << columns << " " << dtype;

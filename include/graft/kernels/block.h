@@ -10,11 +10,16 @@ struct Gain {
   Real type = Real::fp32;
 };
 void copy_rows_cuda(Matrix from, Matrix to, Real type, int64_t rows, int64_t columns, void* stream);
-// RMSNorm of x, or of sum = x + added, which is also written to `sum`: y = sum * rstd * gain, rstd: [rows]. In fp32, rounded once.
-void rms_norm_cuda(Matrix x, Matrix added, Gain gain, Matrix sum, Matrix y, float* rstd, Real type, int64_t rows, int64_t columns, float eps, void* stream);
-// dx = passed + the gradient of x through y = norm(x); y is rebuilt where it is wanted.
-void rms_norm_backward_cuda(Matrix grad, Matrix x, Gain gain, const float* rstd, Matrix passed, Matrix dx, Matrix y, Real type, int64_t rows, int64_t columns,
-                            void* stream);
+struct Fp8Codes {                                 // what fp8_rows_cuda makes of a matrix
+  uint8_t* values = nullptr;                      // [rows, columns]
+  float* scales = nullptr;                        // [rows]
+};
+// RMSNorm of x, or of sum = x + added, which is also written to `sum`: y = sum * rstd * gain, rstd: [rows]. In fp32, rounded once. codes: of y, where they are
+// wanted, in 16 bits, of columns in multiples of 8.
+void rms_norm_cuda(Matrix x, Matrix added, Gain gain, Matrix sum, Matrix y, float* rstd, Fp8Codes codes, Real type, int64_t rows, int64_t columns, float eps, void* stream);
+// dx = passed + the gradient of x through y = norm(x); y is rebuilt where it is wanted. codes: of dx.
+void rms_norm_backward_cuda(Matrix grad, Matrix x, Gain gain, const float* rstd, Matrix passed, Matrix dx, Matrix y, Fp8Codes codes, Real type, int64_t rows,
+                            int64_t columns, void* stream);
 // Heads of 2 * half columns of q, k and v, side by side in one matrix. RoPE turns q's and k's by cosine and sine, [tokens, half] fp32 (back, if inverse);
 // v's are copied. `bias`, if any, is added first: [(q + k + v heads) * 2 * half].
 struct Heads {
@@ -31,10 +36,6 @@ void head_norm_backward_cuda(Matrix dq, Matrix dk, Matrix dv, Matrix qkv, Matrix
 // out = act(gate) * up of [gate | up]; backward writes [dgate | dup] and, where it is wanted, that product again.
 // codes: of `out`, and of d_gate_up, where they are wanted: in 16 bits, of rows of gated_codes_width at most, in multiples of 8.
 enum class Gate { silu, gelu_tanh };
-struct Fp8Codes {                                 // what fp8_rows_cuda makes of a matrix
-  uint8_t* values = nullptr;                      // [rows, columns]
-  float* scales = nullptr;                        // [rows]
-};
 constexpr int64_t gated_codes_width = 16384;
 void gated_cuda(Matrix gate_up, Matrix out, Fp8Codes codes, Gate act, Real type, int64_t rows, int64_t width, void* stream);
 void gated_backward_cuda(Matrix grad, Matrix gate_up, Matrix d_gate_up, Matrix product, Fp8Codes codes, Gate act, Real type, int64_t rows, int64_t width, void* stream);

@@ -34,6 +34,7 @@ struct BlockParts {
 /// gradients, for which nobody waits before the pass ends.
 struct BetweenBlocks {
   Tensor gradient;
+  Fp8Rows gradient_codes;   // in 8 bits, where the block's own products are
   HostStore inputs;
   SideWork side;
 };
@@ -73,7 +74,7 @@ class FusedBlock {
   Tensor back(Tape& tape, const Tensor& grad, bool wants_x) const;
   Tensor back_to_input(Tape& tape, const Tensor& grad, bool wants_x) const;
   Tensor back_to_middle(Tape& tape, const Tensor& grad) const;
-  Tensor with_room(const Tensor& grad, const Folded& folded) const;
+  Tensor with_room(const Tensor& grad, Folded& folded) const;
   struct FromGate;
   FromGate back_through_gate(Tape& tape, const Tensor& d_down, const Tensor& d_product, const Tensor& d_gate_up) const;
   void add_factor_gradients(Tape& tape, FactorWork work) const;

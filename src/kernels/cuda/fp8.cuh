@@ -28,10 +28,10 @@ __device__ float largest_of_block(float x) {
   return x;
 }
 
-/// What a row's numbers are multiplied by, from the largest of them; its scale is written down.
-__device__ inline float scale_row(float most, float* scale) {
+/// What a row's numbers are multiplied by, from the largest of them; its scale is written down, by one thread.
+__device__ inline float scale_row(float most, float* scale, bool writes) {
   constexpr float largest_code = 448;
-  if (threadIdx.x == 0) *scale = isfinite(most) ? (most > 0 ? most / largest_code : 1) : NAN;
+  if (writes) *scale = isfinite(most) ? (most > 0 ? most / largest_code : 1) : NAN;
   return most > 0 ? largest_code / most : 1;
 }
 

@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(threads) fp8_rows_kernel(RowsOf<const T> x, ui
   for (int i = 0; i < held; ++i)
     if (i * threads + static_cast<int>(threadIdx.x) < count) most = larger(most, kept[i]);
   for (int at = held * threads + threadIdx.x; at < count; at += threads) most = larger(most, row[at]);
-  const float inverse = scale_row(largest_of_block<threads>(most), scales + blockIdx.x);
+  const float inverse = scale_row(largest_of_block<threads>(most), scales + blockIdx.x, threadIdx.x == 0);
   uint8_t* const to = values + blockIdx.x * int64_t{columns};
 #pragma unroll
   for (int i = 0; i < held; ++i)

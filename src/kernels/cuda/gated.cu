@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(row_threads, 2) gated_rows_kernel(RowsOf<const
       *reinterpret_cast<Vector<T, N>*>(out.row(blockIdx.x) + c) = kept[i];
       most = larger(most, kept[i]);
     }
-  const float inverse = scale_row(largest_of_block<row_threads>(most), codes.scales + blockIdx.x);
+  const float inverse = scale_row(largest_of_block<row_threads>(most), codes.scales + blockIdx.x, threadIdx.x == 0);
 #pragma unroll
   for (int i = 0; i < held; ++i)
     if (const int c = (i * row_threads + static_cast<int>(threadIdx.x)) * N; c < width) put_codes(codes.values + int64_t{blockIdx.x} * width + c, kept[i], inverse);
@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(row_threads) gated_backward_rows_kernel(RowsOf
       if (product) put_all(product.row(blockIdx.x) + c, p);
       most = larger(larger(most, kept[i][0]), kept[i][1]);
     }
-  const float inverse = scale_row(largest_of_block<row_threads>(most), codes.scales + blockIdx.x);
+  const float inverse = scale_row(largest_of_block<row_threads>(most), codes.scales + blockIdx.x, threadIdx.x == 0);
 #pragma unroll
   for (int i = 0; i < held; ++i)
     if (const int c = (i * row_threads + static_cast<int>(threadIdx.x)) * N; c < width) {

@@ -1,5 +1,5 @@
 // RMSNorm of a decoder block: some warps a row, which stays in registers between its two passes.
-#include "vectors.cuh"
+#include "fp8.cuh"
 
 namespace graft::kernels {
 namespace {
@@ -19,12 +19,25 @@ __device__ float sum_of_row(float x, int warps) {
   return total;
 }
 
-constexpr int held = 2;   // accesses that a lane has in flight and keeps; of longer rows the rest is read again
+/// The largest over the row's warps, INFINITY where a number is not finite.
+__device__ float largest_of_row(float x, int warps) {
+  __shared__ float largest[block_warps];
+  for (int offset = 16; offset > 0; offset /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, offset));
+  if (warps == 1) return x;
+  const int warp = threadIdx.x / 32;
+  if (threadIdx.x % 32 == 0) largest[warp] = x;
+  __syncthreads();
+  for (int i = warp / warps * warps; i < (warp / warps + 1) * warps; ++i) x = fmaxf(x, largest[i]);
+  return x;
+}
+
+/// Accesses that a lane has in flight and keeps, of longer rows the rest is read again; and where it keeps their results too, until their codes can be made.
+constexpr int few = 2, many = 4;
 
 /// Warps that a row gets: as many as hold it, and more than one only for that.
 int warps_for(int64_t columns, int width) {
   int warps = 1;
-  while (warps < block_warps && columns / width > int64_t{32} * held * warps) warps *= 2;
+  while (warps < block_warps && columns / width > int64_t{32} * few * warps) warps *= 2;
   return warps;
 }
 
@@ -34,9 +47,34 @@ __device__ int64_t column_of(int i, int lane, int lanes) {
   return (int64_t{i} * lanes + lane) * N;
 }
 
-template <class T, class G, int N>
-__global__ void norm_kernel(RowsOf<const T> x, RowsOf<const T> added, const G* gain, RowsOf<T> sum, RowsOf<T> y, float* rstd, int64_t rows, int64_t columns, float eps,
-                            int warps) {
+template <class T, int N>
+__device__ Vector<T, N> rounded(const float (&x)[N]) {
+  Vector<T, N> v;
+#pragma unroll
+  for (int i = 0; i < N; ++i) put(&v.at[i], x[i]);
+  return v;
+}
+
+/// A row's results, kept until the largest is known: then their codes.
+template <int held, class T, int N>
+struct Coded {
+  Vector<T, N> made[held];
+  float most = 0;
+  __device__ void keep(int i, const Vector<T, N>& v) { made[i] = v, most = larger(most, v); }
+  __device__ void write(Fp8Codes codes, const T* results, int64_t row, int64_t columns, bool mine, int lane, int lanes, int warps) {
+    const float inverse = scale_row(largest_of_row(most, warps), codes.scales + row, mine && lane == 0);
+    if (!mine) return;
+    uint8_t* const to = codes.values + row * columns;
+#pragma unroll
+    for (int i = 0; i < held; ++i)
+      if (const int64_t c = column_of<N>(i, lane, lanes); c < columns) put_codes(to + c, made[i], inverse);
+    for (int64_t c = column_of<N>(held, lane, lanes); c < columns; c += lanes * N) put_codes(to + c, *reinterpret_cast<const Vector<T, N>*>(results + c), inverse);
+  }
+};
+
+template <int held, bool coded, class T, class G, int N>
+__global__ void norm_kernel(RowsOf<const T> x, RowsOf<const T> added, const G* gain, RowsOf<T> sum, RowsOf<T> y, float* rstd, Fp8Codes codes, int64_t rows, int64_t columns,
+                            float eps, int warps) {
   const int lanes = 32 * warps, lane = threadIdx.x % lanes;
   const int64_t row = blockIdx.x * int64_t{block_warps / warps} + threadIdx.x / lanes;
   const bool mine = row < rows;
@@ -62,7 +100,9 @@ __global__ void norm_kernel(RowsOf<const T> x, RowsOf<const T> added, const G* g
     load_all(gain + c, g);
 #pragma unroll
     for (int j = 0; j < N; ++j) v[j] *= scale * g[j];
-    put_all(y.row(row) + c, v);
+    const auto result = rounded<T>(v);
+    *reinterpret_cast<Vector<T, N>*>(y.row(row) + c) = result;
+    return result;
   };
 #pragma unroll
   for (int i = 0; i < held; ++i)
@@ -72,16 +112,21 @@ __global__ void norm_kernel(RowsOf<const T> x, RowsOf<const T> added, const G* g
     take(c, v);
   }
   const float scale = rsqrtf(sum_of_row(square, warps) / static_cast<float>(columns) + eps);
-  if (!mine) return;
-  if (lane == 0) rstd[row] = scale;
+  if (mine && lane == 0) rstd[row] = scale;
+  Coded<coded ? held : 1, T, N> results;
 #pragma unroll
   for (int i = 0; i < held; ++i)
-    if (const int64_t c = column_of<N>(i, lane, lanes); c < columns) scaled(c, kept[i], scale);
-  for (int64_t c = column_of<N>(held, lane, lanes); c < columns; c += lanes * N) {
+    if (const int64_t c = column_of<N>(i, lane, lanes); mine && c < columns) {
+      const auto result = scaled(c, kept[i], scale);
+      if constexpr (coded) results.keep(i, result);
+    }
+  for (int64_t c = column_of<N>(held, lane, lanes); mine && c < columns; c += lanes * N) {
     float v[N];
     load_all((added ? sum.row(row) : x.row(row)) + c, v);
-    scaled(c, v, scale);
+    const auto result = scaled(c, v, scale);
+    if constexpr (coded) results.most = larger(results.most, result);
   }
+  if constexpr (coded) results.write(codes, y.row(row), row, columns, mine, lane, lanes, warps);
 }
 
 /// What the compiler made of these it makes again, instead of keeping twice as many registers.
@@ -92,9 +137,10 @@ __device__ void forget_numbers(V& vector) {
     for (size_t i = 0; i < sizeof(V) / sizeof(unsigned); ++i) asm volatile("" : "+r"(reinterpret_cast<unsigned*>(&vector)[i]));
 }
 
-template <class T, class G, int N>
-__global__ void __launch_bounds__(32 * block_warps, 8) norm_backward_kernel(RowsOf<const T> grad, RowsOf<const T> x, const G* gain, const float* rstd, RowsOf<const T> passed, RowsOf<T> dx, RowsOf<T> y, int64_t rows,
-                                     int64_t columns, int warps) {
+template <int held, bool coded, class T, class G, int N>
+__global__ void __launch_bounds__(32 * block_warps, coded ? 4 : 8) norm_backward_kernel(RowsOf<const T> grad, RowsOf<const T> x, const G* gain, const float* rstd,
+                                                                                        RowsOf<const T> passed, RowsOf<T> dx, RowsOf<T> y, Fp8Codes codes, int64_t rows,
+                                                                                        int64_t columns, int warps) {
   const int lanes = 32 * warps, lane = threadIdx.x % lanes;
   const int64_t row = blockIdx.x * int64_t{block_warps / warps} + threadIdx.x / lanes;
   const bool mine = row < rows;
@@ -118,11 +164,14 @@ __global__ void __launch_bounds__(32 * block_warps, 8) norm_backward_kernel(Rows
     if (passed) numbers(a.passed, more);
 #pragma unroll
     for (int j = 0; j < N; ++j) more[j] += scale * (d[j] * g[j] - v[j] * pull);
-    put_all(dx.row(row) + c, more);
-    if (!y) return;
+    const auto result = rounded<T>(more);
+    *reinterpret_cast<Vector<T, N>*>(dx.row(row) + c) = result;
+    if (y) {
 #pragma unroll
-    for (int j = 0; j < N; ++j) v[j] *= scale * g[j];
-    put_all(y.row(row) + c, v);
+      for (int j = 0; j < N; ++j) v[j] *= scale * g[j];
+      put_all(y.row(row) + c, v);
+    }
+    return result;
   };
 #pragma unroll
   for (int i = 0; i < held; ++i)
@@ -132,18 +181,23 @@ __global__ void __launch_bounds__(32 * block_warps, 8) norm_backward_kernel(Rows
     take(c, a);
   }
   dot = sum_of_row(dot, warps);
-  if (!mine) return;
 #pragma unroll
   for (int i = 0; i < held; ++i) forget_numbers(kept[i].x), forget_numbers(kept[i].grad);
-  const float scale = rstd[row], pull = dot / static_cast<float>(columns) * scale * scale;
+  const float scale = mine ? rstd[row] : 0, pull = dot / static_cast<float>(columns) * scale * scale;
+  Coded<coded ? held : 1, T, N> results;
 #pragma unroll
   for (int i = 0; i < held; ++i)
-    if (const int64_t c = column_of<N>(i, lane, lanes); c < columns) give(c, kept[i], scale, pull);
-  for (int64_t c = column_of<N>(held, lane, lanes); c < columns; c += lanes * N) {
+    if (const int64_t c = column_of<N>(i, lane, lanes); mine && c < columns) {
+      const auto result = give(c, kept[i], scale, pull);
+      if constexpr (coded) results.keep(i, result);
+    }
+  for (int64_t c = column_of<N>(held, lane, lanes); mine && c < columns; c += lanes * N) {
     Access a;
     take(c, a);
-    give(c, a, scale, pull);
+    const auto result = give(c, a, scale, pull);
+    if constexpr (coded) results.most = larger(results.most, result);
   }
+  if constexpr (coded) results.write(codes, dx.row(row), row, columns, mine, lane, lanes, warps);
 }
 
 /// f with the element type, the gain's and the width of an access.
@@ -164,30 +218,32 @@ void launch_rows(int64_t rows, int64_t columns, int width, F&& f) {
 
 }  // namespace
 
-void rms_norm_cuda(Matrix x, Matrix added, Gain gain, Matrix sum, Matrix y, float* rstd, Real type, int64_t rows, int64_t columns, float eps, void* stream) {
+void rms_norm_cuda(Matrix x, Matrix added, Gain gain, Matrix sum, Matrix y, float* rstd, Fp8Codes codes, Real type, int64_t rows, int64_t columns, float eps, void* stream) {
   if (rows == 0) return;
   const Matrix gains{const_cast<void*>(gain.data), 0};
-  with_gain(type, gain, columns, {x, added, sum, y, gains}, [&](auto* t, auto* g, auto width) {
+  with_gain(type, gain, columns, {x, added, sum, y, gains, {codes.values, columns}}, [&](auto* t, auto* g, auto width) {
     using T = std::remove_pointer_t<decltype(t)>;
     using G = std::remove_cv_t<std::remove_pointer_t<decltype(g)>>;
     launch_rows(rows, columns, width, [&](unsigned blocks, int threads, int warps) {
-      norm_kernel<T, G, width.value><<<blocks, threads, 0, static_cast<cudaStream_t>(stream)>>>(rows_of<const T>(x), rows_of<const T>(added), g, rows_of<T>(sum),
-                                                                                         rows_of<T>(y), rstd, rows, columns, eps, warps);
+      const auto kernel = codes.values ? norm_kernel<many, true, T, G, width.value> : norm_kernel<few, false, T, G, width.value>;
+      kernel<<<blocks, threads, 0, static_cast<cudaStream_t>(stream)>>>(rows_of<const T>(x), rows_of<const T>(added), g, rows_of<T>(sum), rows_of<T>(y), rstd, codes, rows, columns,
+                                                                       eps, warps);
     });
   });
   launched("norm kernel");
 }
 
-void rms_norm_backward_cuda(Matrix grad, Matrix x, Gain gain, const float* rstd, Matrix passed, Matrix dx, Matrix y, Real type, int64_t rows, int64_t columns,
-                            void* stream) {
+void rms_norm_backward_cuda(Matrix grad, Matrix x, Gain gain, const float* rstd, Matrix passed, Matrix dx, Matrix y, Fp8Codes codes, Real type, int64_t rows,
+                            int64_t columns, void* stream) {
   if (rows == 0) return;
   const Matrix gains{const_cast<void*>(gain.data), 0};
-  with_gain(type, gain, columns, {grad, x, passed, dx, y, gains}, [&](auto* t, auto* g, auto width) {
+  with_gain(type, gain, columns, {grad, x, passed, dx, y, gains, {codes.values, columns}}, [&](auto* t, auto* g, auto width) {
     using T = std::remove_pointer_t<decltype(t)>;
     using G = std::remove_cv_t<std::remove_pointer_t<decltype(g)>>;
     launch_rows(rows, columns, width, [&](unsigned blocks, int threads, int warps) {
-      norm_backward_kernel<T, G, width.value><<<blocks, threads, 0, static_cast<cudaStream_t>(stream)>>>(
-          rows_of<const T>(grad), rows_of<const T>(x), g, rstd, rows_of<const T>(passed), rows_of<T>(dx), rows_of<T>(y), rows, columns, warps);
+      const auto kernel = codes.values ? norm_backward_kernel<many, true, T, G, width.value> : norm_backward_kernel<few, false, T, G, width.value>;
+      kernel<<<blocks, threads, 0, static_cast<cudaStream_t>(stream)>>>(rows_of<const T>(grad), rows_of<const T>(x), g, rstd, rows_of<const T>(passed), rows_of<T>(dx), rows_of<T>(y),
+                                                                       codes, rows, columns, warps);
     });
   });
   launched("norm backward kernel");
