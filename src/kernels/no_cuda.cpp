@@ -1,6 +1,7 @@
 // Stands in for cuda/*.cu in builds without CUDA: the same names, throwing.
 #include <stdexcept>
 
+#include "graft/kernels/attention.h"
 #include "graft/kernels/block.h"
 
 namespace graft::kernels {
@@ -18,6 +19,8 @@ void dropout_cuda(const void*, void*, Real, int64_t, int64_t, const int64_t*, co
 void encode_cuda(Codec, const void*, Real, int64_t, const Constants&, uint8_t*, void*) { none(); }
 void decode_cuda(const Packed*, const Destination*, int, Real, void*) { none(); }
 void matvec_cuda(const Packed&, const void*, void*, Real, int64_t, void*) { none(); }
+void attention_cuda(const TextAttention&, Matrix, float*, Real, void*) { none(); }
+void attention_backward_cuda(const TextAttention&, const TextAttentionBack&, Real, void*) { none(); }
 void copy_rows_cuda(Matrix, Matrix, Real, int64_t, int64_t, void*) { none(); }
 void rms_norm_cuda(Matrix, Matrix, Gain, Matrix, Matrix, float*, Fp8Codes, Real, int64_t, int64_t, float, void*) { none(); }
 void rms_norm_backward_cuda(Matrix, Matrix, Gain, const float*, Matrix, Matrix, Matrix, Fp8Codes, Real, int64_t, int64_t, void*) { none(); }

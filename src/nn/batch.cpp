@@ -53,7 +53,8 @@ Batch to_batch(const HostBatch& host, at::Device device) {
   batch.packed = host.packed;
   if (host.packed) {
     const TextPlaces places = text_places(host);
-    batch.texts = {staged(at::tensor(places.starts, at::kInt), device).to(device, /*non_blocking=*/true), places.longest};
+    const auto placed = [&](const std::vector<int32_t>& values) { return staged(at::tensor(values, at::kInt), device).to(device, /*non_blocking=*/true); };
+    batch.texts = {placed(places.starts), places.longest, device.is_cuda() ? placed(places.bounds()).view({-1, 2}) : Tensor()};
   }
   return batch;
 }
@@ -62,6 +63,14 @@ int64_t in_few_sizes(int64_t size) {
   int64_t step = 8;
   while (step * 16 < size) step *= 2;
   return (size + step - 1) / step * step;
+}
+
+std::vector<int32_t> TextPlaces::bounds() const {
+  std::vector<int32_t> of_tokens;
+  of_tokens.reserve(2 * static_cast<size_t>(starts.back()));
+  for (size_t i = 1; i < starts.size(); ++i)
+    for (int32_t t = starts[i - 1]; t < starts[i]; ++t) of_tokens.push_back(starts[i - 1]), of_tokens.push_back(starts[i]);
+  return of_tokens;
 }
 
 TextPlaces text_places(const HostBatch& host) {

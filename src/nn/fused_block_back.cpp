@@ -129,9 +129,17 @@ Tensor FusedBlock::back_to_middle(Tape& t, const Tensor& grad) const {
   return d_middle;
 }
 
-void FusedBlock::turn_back(Tape& t, const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& d_qkv) const {
-  if (parts_.head_norms.q.defined()) norm_rotate_backward_into(dq, dk, dv, t.qkv, parts_.head_norms, t.batch.rotation, d_qkv);
-  else rotate_into(dq, dk, dv, parts_.head_dim, {}, t.batch.rotation, /*inverse=*/true, d_qkv);
+/// From the attention's output to the product that made q, k and v.
+void FusedBlock::back_through_attention(Tape& t, const Tensor& d_attended, const Tensor& d_qkv) const {
+  const auto [q, k, v] = heads_of(t);
+  const Tensor grad = d_attended.view(q.sizes());
+  if (parts_.head_norms.q.defined()) {
+    const auto [dq, dk, dv] = t.attention->backward(grad, q, k, v);
+    norm_rotate_backward_into(tokens_by_heads(dq), tokens_by_heads(dk), tokens_by_heads(dv), t.qkv, parts_.head_norms, t.batch.rotation, d_qkv);
+  } else {
+    t.attention->backward_into(grad, q, k, v, t.batch.rotation, d_qkv);
+  }
+  t.attention.reset();
   if (t.qkv_folded.gain.defined()) qkv_.before_gains(d_qkv, t.qkv, t.qkv_folded, d_qkv);
   t.qkv.reset(), t.turned.reset();
 }
@@ -153,11 +161,8 @@ Tensor FusedBlock::back_to_input(Tape& t, const Tensor& grad, bool wants_x) cons
   add_factor_gradients(t, {d_output, t.attended, beside(t.attended, t.output_folded.pad), &t.output_folded, {}});
   if (!wants_x && !t.qkv_folded.trains()) return {};
 
-  const auto [q, k, v] = heads_of(t);
-  const auto [dq, dk, dv] = t.attention->backward(d_attended.view(q.sizes()), q, k, v);
-  t.attention.reset();
   const Tensor d_qkv = qkv_.gradient(tokens, t.qkv_folded, t.x);
-  turn_back(t, tokens_by_heads(dq), tokens_by_heads(dk), tokens_by_heads(dv), d_qkv);
+  back_through_attention(t, d_attended, d_qkv);
   const Tensor input = input_again(qkv_, tokens, t.qkv_folded, t.x);
   Tensor dx;
   if (wants_x) {

@@ -4,6 +4,9 @@
 #include <ATen/SDPBackend.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include "graft/kernels/attention.h"
+#include "graft/ops/launch.h"
+
 namespace graft {
 namespace {
 
@@ -76,6 +79,52 @@ class TextsPass : public AttentionPass {
   Tensor lse_, seed_, offset_;
 };
 
+/// By graft's own kernels: rows that are one text each, or texts side by side.
+class TilesPass : public AttentionPass {
+ public:
+  TilesPass(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule) : texts_(mask.texts.bounds), scale_(rule.scale) {
+    out_ = at::empty(q.sizes(), q.options());
+    lse_ = at::empty({q.size(2), q.size(0) * q.size(1)}, q.options().dtype(at::kFloat));
+    kernels::attention_cuda(given(q, k, v), matrix_of(by_token(out_)), lse_.mutable_data_ptr<float>(), real_type(q), current_stream(q));
+  }
+
+  /// Whether they take these; where texts are long, and may be summed in any order, cuDNN is faster (docs/performance.md).
+  static bool takes(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule) {
+    constexpr int64_t columns = 64, most_group = 8, longest = 2048;   // of a head; of a cluster on every GPU that has them
+    const auto lies_well = [](const Tensor& x) { return in_eights(x.select(0, 0)) && x.stride(2) == columns && x.stride(0) == x.size(1) * x.stride(1); };
+    const bool by_row = mask.causal && !mask.texts.starts.defined() && q.size(1) == k.size(1), by_text = mask.texts.bounds.defined();
+    return q.is_cuda() && in_sixteen_bits(q) && kernels::cuda_compute_capability(q.device().index()) == 90 && rule.cap == 0 && !mask.allowed.defined() && q.size(3) == columns &&
+           q.size(2) <= most_group * k.size(2) && q.size(2) % k.size(2) == 0 && (by_text || (by_row && (q.size(1) <= longest || at::globalContext().deterministicAlgorithms()))) &&
+           lies_well(q) && lies_well(k) && lies_well(v);
+  }
+
+  std::array<Tensor, 3> backward(const Tensor& grad, const Tensor& q, const Tensor& k, const Tensor& v) const override {
+    const int64_t tokens = q.size(0) * q.size(1), own = k.size(2), heads = q.size(2);
+    const Tensor all = at::empty({tokens, (heads + 2 * own) * q.size(3)}, q.options()), by_head = all.view({q.size(0), q.size(1), heads + 2 * own, q.size(3)});
+    backward_into(grad, q, k, v, {}, all);
+    return {by_head.narrow(2, 0, heads), by_head.narrow(2, heads, own), by_head.narrow(2, heads + own, own)};
+  }
+  void backward_into(const Tensor& grad, const Tensor& q, const Tensor& k, const Tensor& v, const Rotation& rotation, const Tensor& out) const override {
+    const int64_t width = q.size(2) * q.size(3), own = k.size(2) * k.size(3);
+    const Tensor room = at::empty_like(lse_);
+    kernels::TextAttentionBack back{matrix_of(by_token(out_)), matrix_of(by_token(grad)), lse_.const_data_ptr<float>(), room.mutable_data_ptr<float>()};
+    if (rotation.cosine.defined()) back.cosine = rotation.cosine.const_data_ptr<float>(), back.sine = rotation.sine.const_data_ptr<float>();
+    back.dq = matrix_of(out.narrow(1, 0, width)), back.dk = matrix_of(out.narrow(1, width, own)), back.dv = matrix_of(out.narrow(1, width + own, own));
+    kernels::attention_backward_cuda(given(q, k, v), back, real_type(q), current_stream(q));
+  }
+
+ private:
+  static Tensor by_token(const Tensor& x) { return x.flatten(0, 1).flatten(1); }
+  kernels::TextAttention given(const Tensor& q, const Tensor& k, const Tensor& v) const {
+    const int64_t tokens = q.size(0) * q.size(1);
+    return {matrix_of(by_token(q)), matrix_of(by_token(k)), matrix_of(by_token(v)), texts_.defined() ? texts_.const_data_ptr<int32_t>() : nullptr, tokens,
+            texts_.defined() ? tokens : q.size(1), q.size(2), k.size(2), static_cast<float>(scale_.value_or(1 / std::sqrt(static_cast<double>(q.size(3)))))};
+  }
+
+  Tensor texts_, lse_;
+  std::optional<double> scale_;
+};
+
 /// Any other kind, on a tape of its own.
 class TapePass : public AttentionPass {
  public:
@@ -97,7 +146,14 @@ class TapePass : public AttentionPass {
 
 }  // namespace
 
+void AttentionPass::backward_into(const Tensor& grad, const Tensor& q, const Tensor& k, const Tensor& v, const Rotation& rotation, const Tensor& out) const {
+  const auto by_token = [](const Tensor& x) { return x.reshape({x.size(0) * x.size(1), -1}); };
+  const auto [dq, dk, dv] = backward(grad, q, k, v);
+  rotate_into(by_token(dq), by_token(dk), by_token(dv), q.size(3), {}, rotation, /*inverse=*/true, out);
+}
+
 std::unique_ptr<AttentionPass> attention_pass(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule) {
+  if (TilesPass::takes(q, k, v, mask, rule)) return std::make_unique<TilesPass>(q, k, v, mask, rule);
   if (q.is_cuda() && mask.texts.starts.defined()) return std::make_unique<TextsPass>(q, k, v, mask.texts, rule);
   if (!q.is_cuda() || rule.cap > 0 || mask.allowed.defined()) return std::make_unique<TapePass>(q, k, v, mask, rule);
   const auto choice = static_cast<at::SDPBackend>(

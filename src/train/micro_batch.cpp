@@ -70,7 +70,11 @@ void place_into(MicroBatch& placed, const HostBatch& host) {
   };
   into(placed.batch.ids, host.ids), into(placed.batch.positions, host.positions), into(placed.batch.segments, host.segments);
   into(placed.batch.types, host.types), into(placed.targets, host.targets);
-  if (placed.batch.texts.starts.defined()) into(placed.batch.texts.starts, text_places(host).starts);
+  if (Texts& texts = placed.batch.texts; texts.starts.defined()) {
+    const TextPlaces places = text_places(host);
+    into(texts.starts, places.starts);
+    if (texts.bounds.defined()) into(texts.bounds, places.bounds());
+  }
   if (placed.labelled.defined()) into(placed.labelled, labelled_tokens(host, placed.labelled.size(0)));
   into(placed.values, host.values);
 }

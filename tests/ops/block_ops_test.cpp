@@ -273,19 +273,33 @@ TEST(BlockOps, AGateFarOutIsFinite) {
 }
 
 TEST(BlockOps, AttentionOutsideAutograd) {
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-    const Tensor all = rows_in_wider(2 * 16, (4 + 2 + 2) * 64, 0, dtype, 1), grad = rows_in_wider(2 * 16, 4 * 64, 64, dtype, 2);
-    const auto heads = [](const Tensor& x) { return x.unflatten(0, {2, 16}).unflatten(2, {-1, 64}); };
-    const auto parts = all.split_with_sizes({256, 128, 128}, 1);
-    const auto pass = attention_pass(heads(parts[0]), heads(parts[1]), heads(parts[2]), {}, {});
-    const auto got = pass->backward(heads(grad), heads(parts[0]), heads(parts[1]), heads(parts[2]));
-    std::vector<Tensor> leaves;
-    for (const Tensor& part : parts) leaves.push_back(heads(exact(part)).requires_grad_(true));
-    const Tensor expected = attention_text(leaves[0], leaves[1], leaves[2], {});
-    EXPECT_LT(relative(pass->out().reshape({2, 16, 256}), expected.detach()), 2 * bound(dtype));
-    const auto grads = torch::autograd::grad({expected}, leaves, {exact(grad).view({2, 16, 256})});
-    for (size_t i = 0; i < 3; ++i) EXPECT_LT(relative(got[i], grads[i]), 2 * bound(dtype)) << i;
-  }
+  struct Case {
+    int64_t rows, columns, heads, kv_heads, dim;
+  };
+  for (const auto dtype : types)
+    for (const Case& c : {Case{2, 16, 4, 2, 64}, {2, 128, 3, 1, 64}, {3, 200, 8, 1, 64}, {1, 1, 2, 2, 64}, {2, 300, 2, 2, 64}, {1, 150, 18, 2, 64}, {2, 70, 4, 2, 16}}) {
+      const int64_t tokens = c.rows * c.columns, width = c.heads * c.dim, own = c.kv_heads * c.dim;
+      const Tensor all = rows_in_wider(tokens, width + 2 * own, 0, dtype, 1), grad = rows_in_wider(tokens, width, 64, dtype, 2);
+      const auto heads = [&](const Tensor& x) { return x.unflatten(0, {c.rows, c.columns}).unflatten(2, {-1, c.dim}); };
+      const auto parts = all.split_with_sizes({width, own, own}, 1);
+      const auto pass = attention_pass(heads(parts[0]), heads(parts[1]), heads(parts[2]), {}, {});
+      const auto got = pass->backward(heads(grad), heads(parts[0]), heads(parts[1]), heads(parts[2]));
+      std::vector<Tensor> leaves;
+      for (const Tensor& part : parts) leaves.push_back(heads(exact(part)).requires_grad_(true));
+      const Tensor expected = attention_text(leaves[0], leaves[1], leaves[2], {});
+      EXPECT_LT(relative(pass->out().reshape({c.rows, c.columns, width}), expected.detach()), 2 * bound(dtype)) << dtype << " " << c.columns;
+      const auto grads = torch::autograd::grad({expected}, leaves, {exact(grad).view({c.rows, c.columns, width})});
+      const auto error = [&](const Tensor& a, const Tensor& b) { return b.norm().item<double>() < 1e-9 ? a.abs().max().item<double>() : relative(a, b); };   // of one key: 0
+      for (size_t i = 0; i < 3; ++i) EXPECT_LT(error(got[i], grads[i]), 2 * bound(dtype)) << dtype << " " << c.columns << " " << i;
+
+      // Turned back, and side by side.
+      const Tensor angles = rows_in_wider(tokens, c.dim / 2, 0, at::kFloat, 3), wide = rows_in_wider(tokens, width + 2 * own, 16, dtype, 4);
+      const Rotation rotation{angles.cos().view({c.rows, c.columns, -1}), angles.sin().view({c.rows, c.columns, -1})}, back{exact(rotation.cosine), -exact(rotation.sine)};
+      attention_pass(heads(parts[0]), heads(parts[1]), heads(parts[2]), {}, {})->backward_into(heads(grad), heads(parts[0]), heads(parts[1]), heads(parts[2]), rotation, wide);
+      const auto turned = wide.split_with_sizes({width, own, own}, 1);
+      for (size_t i = 0; i < 3; ++i) EXPECT_LT(error(heads(turned[i]), i < 2 ? rotate_text(grads[i], back) : grads[i]), 2 * bound(dtype)) << dtype << " " << c.columns << " " << i;
+      EXPECT_TRUE(wider(wide, 16).isnan().all().item<bool>());
+    }
 }
 
 TEST(BlockOps, CrossEntropySkipsWhatHasNoTarget) {
@@ -353,8 +367,8 @@ TEST(BlockOps, SumsOverTokens) {
 
 /// Two rows of texts, the last one padding, and two empty ones behind them: as the mask of their segments has it, by autograd and by a pass.
 TEST(BlockOps, AttentionTextByText) {
-  for (const auto dtype : types) {
-    const int64_t rows = 2, columns = 70, heads = 4, kv_heads = 2, dim = 16;
+  for (const auto& [dtype, dim] : {std::pair<at::ScalarType, int64_t>{at::kFloat, 16}, {at::kBFloat16, 16}, {at::kHalf, 16}, {at::kBFloat16, 64}, {at::kHalf, 64}}) {
+    const int64_t rows = 2, columns = 70, heads = 4, kv_heads = 2;
     const ScoreRule rule{0.3};
     if (!attends_by_text(test_device(), dtype, dim, rule)) continue;
     const std::vector<int32_t> starts{0, 5, 6, 50, 70, 100, 139, 140, 140, 140};
@@ -366,7 +380,7 @@ TEST(BlockOps, AttentionTextByText) {
     std::vector<Tensor> given{random(heads, 1), random(kv_heads, 2), random(kv_heads, 3)}, wide, leaves;
     for (const Tensor& x : given) wide.push_back(exact(x).requires_grad_(true)), leaves.push_back(x.clone().requires_grad_(true));
     const Tensor grad = random(heads, 4).clone(), expected = attention_text(wide[0], wide[1], wide[2], {false, visible(segments, positions, segments, positions)}, rule);
-    const AttentionMask mask{false, {}, {at::tensor(starts, at::kInt).to(test_device()), 48}};
+    const AttentionMask mask{false, {}, {at::tensor(starts, at::kInt).to(test_device()), 48, at::tensor(TextPlaces{starts, 48}.bounds(), at::kInt).view({-1, 2}).to(test_device())}};
     const Tensor out = attention(leaves[0], leaves[1], leaves[2], mask, rule);
     torch::autograd::backward({expected}, {exact(grad).view(expected.sizes())});
     torch::autograd::backward({out}, {grad.view(out.sizes())});

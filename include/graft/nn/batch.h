@@ -39,6 +39,7 @@ Batch to_batch(const HostBatch& host, at::Device device);
 struct TextPlaces {
   std::vector<int32_t> starts;
   int64_t longest = 0;
+  std::vector<int32_t> bounds() const;
 };
 TextPlaces text_places(const HostBatch& host);
 /// The next of a few sizes, steps of an eighth: so that shapes come again.

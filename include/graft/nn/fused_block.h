@@ -63,7 +63,7 @@ class FusedBlock {
   void fold(Tape& tape) const;
   Tensor attend(const Tensor& x, Tape& tape) const;
   void turn(Tape& tape) const;
-  void turn_back(Tape& tape, const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& d_qkv) const;
+  void back_through_attention(Tape& tape, const Tensor& d_attended, const Tensor& d_qkv) const;
   std::array<Tensor, 3> heads_of(const Tape& tape) const;
   void feed(const Tensor& x, const Tensor& attended, Tape& tape) const;
   void gate(const Tensor& product, Tape& tape) const;

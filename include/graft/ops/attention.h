@@ -12,6 +12,7 @@ namespace graft {
 struct Texts {
   Tensor starts;
   int64_t longest = 0;   // at least as long as any
+  Tensor bounds = {};    // the same by tokens, for a GPU: int32 [tokens, 2], where each one's text begins and ends
 };
 
 /// Which key a query sees: of the same segment, at its own position or before.

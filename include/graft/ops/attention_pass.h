@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "graft/ops/attention.h"
+#include "graft/ops/rope.h"
 
 namespace graft {
 
@@ -15,6 +16,8 @@ class AttentionPass {
   void replace_out(const Tensor& out) { out_ = out; }
   /// Gradients of q, k and v, as they came, from that of the output.
   virtual std::array<Tensor, 3> backward(const Tensor& grad, const Tensor& q, const Tensor& k, const Tensor& v) const = 0;
+  /// The same side by side, [tokens, (heads + 2 kv_heads) * head_dim], those of q and k turned back.
+  virtual void backward_into(const Tensor& grad, const Tensor& q, const Tensor& k, const Tensor& v, const Rotation& rotation, const Tensor& out) const;
 
  protected:
   Tensor out_;

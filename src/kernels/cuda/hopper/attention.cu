@@ -1,0 +1,475 @@
+// Attention of short texts by Hopper's tensor cores: 64 queries of a head a block, and on the way back 64 queries or 64 keys of one. A query's gradient and a
+// key's are summed by the blocks that own them, in one order (Dao 2023, "FlashAttention-2", section 3, has queries' sums meet in memory): nothing is filled
+// with zeros before, added to by others or converted after.
+#include <cooperative_groups.h>
+#include <cuda_runtime.h>
+
+#include "graft/kernels/attention.h"
+#include "pairs.cuh"
+#include "vectors.cuh"
+#include "wgmma.cuh"
+
+namespace graft::kernels {
+namespace {
+
+constexpr int side = 64, threads = 128;   // of a tile; a warpgroup
+constexpr float log2_of_e = 1.4426950408889634f;
+
+/// Tokens from one on up to another.
+struct Stretch {
+  int begin, end;
+};
+
+/// Rows of `columns` tokens, one text each; or texts of any lengths, each token's being named.
+struct Layout {
+  const int2* texts;
+  int tokens, columns, rows, tiles;   // of a row
+
+  __device__ Stretch text_of(int token) const {
+    if (texts) return {texts[token].x, texts[token].y};
+    const int begin = token / columns * columns;
+    return {begin, begin + columns};
+  }
+  __device__ Stretch tile(int row, int index) const {
+    const int begin = row * columns + index * side, end = (row + 1) * columns;
+    return {begin, min(begin + side, end)};
+  }
+};
+
+__device__ inline float exp2_of(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+/// Sums as a next product takes them from registers.
+template <class T>
+__device__ void packed(unsigned (&to)[16], const ProductSums& d) {
+#pragma unroll
+  for (int i = 0; i < 16; ++i) to[i] = pack({d[2 * i], d[2 * i + 1]}, T());
+}
+
+/// Sums of a tile's rows into a matrix, through the tile's memory, of which a warp writes and reads its own sixteen rows.
+template <class T>
+__device__ void write_rows(const ProductSums& d, SwizzledTile<T>& through, RowsOf<T> to, const Stretch& mine) {
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  __syncthreads();   // products of other warps may still read the tile
+#pragma unroll
+  for (int i = 0; i < 16; ++i) {
+    const int row = warp * 16 + i % 2 * 8 + lane / 4;
+    *reinterpret_cast<unsigned*>(through.piece(row, i / 2) + lane % 4 * 2) = pack({d[2 * i], d[2 * i + 1]}, T());
+  }
+  __syncwarp();
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const int row = warp * 16 + i * 4 + lane / 8, piece = lane % 8;
+    if (mine.begin + row < mine.end) eight_at(to.row(mine.begin + row) + piece * 8) = eight_at(through.piece(row, piece));
+  }
+}
+
+/// A pair of columns, `half` apart, turned back.
+__device__ inline void turn_back(float& x, float& y, float cosine, float sine) {
+  const float a = x;
+  x = a * cosine + y * sine;
+  y = y * cosine - a * sine;
+}
+
+/// Where a thread's two rows of a product's sums stand in a tile, and its first column.
+struct Lane {
+  int row = static_cast<int>(threadIdx.x) / 32 * 16 + static_cast<int>(threadIdx.x) % 32 / 4, column = static_cast<int>(threadIdx.x) % 4 * 2;
+};
+__device__ constexpr int half_of(int i) { return i / 2 % 2; }
+__device__ constexpr int column_of(int i) { return i / 4 * 8 + i % 2; }
+
+/// Scores of queries (rows) and keys from `first` on: what a query does not see weighs nothing.
+__device__ inline void blind(ProductSums& s, const Lane& lane, int first, const int (&query)[2], const int (&from)[2]) {
+#pragma unroll
+  for (int i = 0; i < 32; ++i)
+    if (const int key = first + lane.column + column_of(i); key > query[half_of(i)] || key < from[half_of(i)]) s[i] = -INFINITY;
+}
+
+struct Maps {
+  CUtensorMap q, k, v, grad;
+};
+
+template <class T>
+__global__ void __launch_bounds__(threads) attention_kernel(const __grid_constant__ Maps maps, RowsOf<T> out, float* lse, Layout layout, int group, float scale) {
+  __shared__ SwizzledTile<T> queries, keys[2], values[2];
+  __shared__ Arrivals arrivals[2];
+  const Lane lane;
+  const bool leads = threadIdx.x == 0;
+  const int head = blockIdx.x, turn = static_cast<int>(blockIdx.y);
+  const Stretch mine = layout.tile(turn % layout.rows, layout.tiles - 1 - turn / layout.rows);   // the longest first
+  const int begin = layout.text_of(mine.begin).begin;
+  const auto bring = [&](int stage, int first) {
+    copy_tile(keys[stage], maps.k, head / group * side, first, arrivals[stage]), copy_tile(values[stage], maps.v, head / group * side, first, arrivals[stage]);
+  };
+  if (leads) {
+    arrivals[0].begin(), arrivals[1].begin();
+    show_arrivals();
+    arrivals[0].expect(3 * sizeof(queries));
+    copy_tile(queries, maps.q, head * side, mine.begin, arrivals[0]);
+    bring(0, begin);
+  }
+  const bool one_text = begin >= layout.text_of(mine.end - 1).begin;
+  int query[2], from[2];
+#pragma unroll
+  for (int h = 0; h < 2; ++h) query[h] = mine.begin + lane.row + 8 * h, from[h] = layout.text_of(min(query[h], mine.end - 1)).begin;
+  ProductSums sums = {};
+  float largest[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};
+  for (int first = begin, step = 0; first < mine.end; first += side, ++step) {
+    const int stage = step % 2;
+    __syncthreads();   // what was read may be written; Arrivals have begun
+    if (leads && first + side < mine.end) arrivals[stage ^ 1].expect(2 * sizeof(queries)), bring(stage ^ 1, first + side);
+    arrivals[stage].await(step / 2 % 2);
+    ProductSums s;
+    begin_products();
+    begin_product(s, queries, keys[stage]);
+    await_products<0>();
+    hold(s);
+    if (first + side > mine.begin || !one_text) blind(s, lane, first, query, from);
+    float grown[2];
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      float most = largest[h];
+#pragma unroll
+      for (int i = 0; i < 32; ++i)
+        if (half_of(i) == h) most = fmaxf(most, s[i]);
+      most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1)), most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));
+      const float base = most == -INFINITY ? 0 : most * scale;   // a text that begins further on sees nothing here
+      grown[h] = exp2_of(largest[h] * scale - base);
+      largest[h] = most;
+      float sum = 0;
+#pragma unroll
+      for (int i = 0; i < 32; ++i)
+        if (half_of(i) == h) sum += s[i] = exp2_of(s[i] * scale - base);
+      total[h] = total[h] * grown[h] + sum;
+    }
+#pragma unroll
+    for (int i = 0; i < 32; ++i) sums[i] *= grown[half_of(i)];
+    unsigned weights[16];
+    packed<T>(weights, s);
+    hold(sums);
+    begin_products();
+    begin_product(sums, weights, values[stage]);
+    await_products<0>();
+    hold(sums);
+  }
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    total[h] += __shfl_xor_sync(0xffffffffu, total[h], 1), total[h] += __shfl_xor_sync(0xffffffffu, total[h], 2);
+    if (lane.column == 0 && query[h] < mine.end) lse[head * int64_t{layout.tokens} + query[h]] = largest[h] * scale + log2f(total[h]);
+    total[h] = 1 / total[h];
+  }
+#pragma unroll
+  for (int i = 0; i < 32; ++i) sums[i] *= total[half_of(i)];
+  out.data += head * side;
+  write_rows(sums, queries, out, mine);
+}
+
+/// Of each query and head, the sum of its output times that output's gradient: [heads, tokens]. Eight threads each.
+template <class T>
+__global__ void __launch_bounds__(threads) output_sums_kernel(RowsOf<const T> out, RowsOf<const T> grad, float* to, int64_t tokens, int heads) {
+  const int64_t each = (int64_t{blockIdx.x} * threads + threadIdx.x) / 8, token = each / heads, head = each % heads;
+  const int piece = threadIdx.x % 8;
+  float sum = 0;
+  if (token < tokens) {
+    float a[8], b[8];
+    load_all(out.row(token) + head * side + piece * 8, a);
+    load_all(grad.row(token) + head * side + piece * 8, b);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) sum += a[i] * b[i];
+  }
+  sum = sum_of_lanes(sum, 8);
+  if (piece == 0 && token < tokens) to[head * tokens + token] = sum;
+}
+
+template <class T>
+struct Back {
+  Maps maps;
+  const float *lse, *output_sums, *cosine, *sine;
+  RowsOf<T> dq, dk, dv;
+  Layout layout;
+  int group;
+  float scale;
+};
+
+template <class T>
+struct BackRoom {
+  SwizzledTile<T> own[2], passing[2][2];   // what a block owns, and what passes by, in two stages
+  float lse[2][side], output_sums[2][side];
+  Arrivals arrivals[2];
+};
+
+template <class T>
+__device__ void queries_back(const Back<T>& all, BackRoom<T>& room, int head, const Stretch& mine) {
+  const Lane lane;
+  const bool leads = threadIdx.x == 0;
+  const int begin = all.layout.text_of(mine.begin).begin;
+  const auto bring = [&](int stage, int first) {
+    copy_tile(room.passing[stage][0], all.maps.k, head / all.group * side, first, room.arrivals[stage]);
+    copy_tile(room.passing[stage][1], all.maps.v, head / all.group * side, first, room.arrivals[stage]);
+  };
+  if (leads) {
+    room.arrivals[0].expect(2 * sizeof(room.own));
+    copy_tile(room.own[0], all.maps.q, head * side, mine.begin, room.arrivals[0]), copy_tile(room.own[1], all.maps.grad, head * side, mine.begin, room.arrivals[0]);
+    bring(0, begin);
+  }
+  const bool one_text = begin >= all.layout.text_of(mine.end - 1).begin;
+  int query[2], from[2];
+  float lse[2], subtracted[2];
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    query[h] = mine.begin + lane.row + 8 * h;
+    const int token = min(query[h], mine.end - 1);
+    from[h] = all.layout.text_of(token).begin;
+    lse[h] = all.lse[head * int64_t{all.layout.tokens} + token], subtracted[h] = all.output_sums[head * int64_t{all.layout.tokens} + token];
+  }
+  ProductSums sums = {};
+  for (int first = begin, step = 0; first < mine.end; first += side, ++step) {
+    const int stage = step % 2;
+    __syncthreads();
+    if (leads && first + side < mine.end) room.arrivals[stage ^ 1].expect(sizeof(room.own)), bring(stage ^ 1, first + side);
+    room.arrivals[stage].await(step / 2 % 2);
+    ProductSums s, d;
+    begin_products();
+    begin_product(s, room.own[0], room.passing[stage][0]);
+    begin_product(d, room.own[1], room.passing[stage][1]);
+    await_products<1>();
+    hold(s);
+    if (first + side > mine.begin || !one_text) blind(s, lane, first, query, from);
+#pragma unroll
+    for (int i = 0; i < 32; ++i) s[i] = exp2_of(s[i] * all.scale - lse[half_of(i)]);
+    await_products<0>();
+    hold(d);
+#pragma unroll
+    for (int i = 0; i < 32; ++i) s[i] *= d[i] - subtracted[half_of(i)];
+    unsigned changes[16];
+    packed<T>(changes, s);
+    hold(sums);
+    begin_products();
+    begin_product(sums, changes, room.passing[stage][0]);
+    await_products<0>();
+    hold(sums);
+  }
+  const float scale = all.scale / log2_of_e;
+#pragma unroll
+  for (int i = 0; i < 32; ++i) sums[i] *= scale;
+  if (all.cosine) {
+#pragma unroll
+    for (int i = 0; i < 16; ++i) {
+      const int64_t at = min(query[half_of(i)], mine.end - 1) * int64_t{side / 2} + lane.column + column_of(i);
+      turn_back(sums[i], sums[i + 16], all.cosine[at], all.sine[at]);
+    }
+  }
+  RowsOf<T> dq = all.dq;
+  dq.data += head * side;
+  write_rows(sums, room.own[0], dq, mine);
+}
+
+/// Sums of a block's tile for the others of its cluster: in pieces of four columns, swizzled.
+using Shared = float4[side][side / 4];
+
+__device__ inline void leave(Shared& to, const ProductSums& d) {
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+#pragma unroll
+  for (int i = 0; i < 16; ++i) {
+    const int row = warp * 16 + i % 2 * 8 + lane / 4, column = i / 2 * 8 + lane % 4 * 2;
+    reinterpret_cast<float2*>(&to[row][(column / 4) ^ (row & 7)])[column % 4 / 2] = {d[2 * i], d[2 * i + 1]};
+  }
+}
+__device__ inline void add(float4& to, const float4& x) { to.x += x.x, to.y += x.y, to.z += x.z, to.w += x.w; }
+__device__ inline void multiply(float4& x, float by) { x.x *= by, x.y *= by, x.z *= by, x.w *= by; }
+template <class T>
+__device__ void put_four(T* to, const float4& x) {
+  *reinterpret_cast<uint2*>(to) = {pack({x.x, x.y}, T()), pack({x.z, x.w}, T())};
+}
+/// Until nobody reads this block's memory any more; what it has written elsewhere need not have come.
+__device__ inline void leave_cluster() { asm volatile("barrier.cluster.arrive.relaxed.aligned;\nbarrier.cluster.wait.aligned;" ::: "memory"); }
+
+template <class T>
+__device__ void keys_back(const Back<T>& all, BackRoom<T>& room, int head, const Stretch& mine) {
+  const Lane lane;
+  const int thread = static_cast<int>(threadIdx.x), own = head / all.group, end = all.layout.text_of(mine.end - 1).end;
+  const bool leads = thread == 0;
+  // Of the queries that pass by, half of the threads know the one number, half the other.
+  const float* const of_queries = (thread < side ? all.lse : all.output_sums) + head * int64_t{all.layout.tokens} + thread % side;
+  float* const kept = thread < side ? &room.lse[0][thread] : &room.output_sums[0][thread - side];
+  const auto bring = [&](int stage, int first) {
+    copy_tile(room.passing[stage][0], all.maps.q, head * side, first, room.arrivals[stage]);
+    copy_tile(room.passing[stage][1], all.maps.grad, head * side, first, room.arrivals[stage]);
+  };
+  const auto number_of = [&](int first) { return first + thread % side < end ? of_queries[first] : 0.0f; };
+  if (leads) {
+    room.arrivals[0].expect(2 * sizeof(room.own));
+    copy_tile(room.own[0], all.maps.k, own * side, mine.begin, room.arrivals[0]), copy_tile(room.own[1], all.maps.v, own * side, mine.begin, room.arrivals[0]);
+    bring(0, mine.begin);
+  }
+  kept[0] = number_of(mine.begin);
+  const bool one_text = mine.end - mine.begin == side && all.layout.text_of(mine.begin).end >= end;
+  int key[2], until[2];
+#pragma unroll
+  for (int h = 0; h < 2; ++h) key[h] = mine.begin + lane.row + 8 * h, until[h] = key[h] < mine.end ? all.layout.text_of(key[h]).end : 0;
+  ProductSums keys = {}, values = {};
+  for (int first = mine.begin, step = 0; first < end; first += side, ++step) {
+    const int stage = step % 2;
+    const bool more = first + side < end;
+    __syncthreads();
+    if (leads && more) room.arrivals[stage ^ 1].expect(sizeof(room.own)), bring(stage ^ 1, first + side);
+    const float next = more ? number_of(first + side) : 0;
+    room.arrivals[stage].await(step / 2 % 2);
+    ProductSums s, d;
+    begin_products();
+    begin_product(s, room.own[0], room.passing[stage][0]);
+    begin_product(d, room.own[1], room.passing[stage][1]);
+    await_products<1>();
+    hold(s);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      const float2 less = *reinterpret_cast<const float2*>(room.lse[stage] + i * 8 + lane.column);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) s[4 * i + j] = exp2_of(s[4 * i + j] * all.scale - (j % 2 ? less.y : less.x));
+    }
+    if (first == mine.begin || first + side > end || !one_text) {
+#pragma unroll
+      for (int i = 0; i < 32; ++i)
+        if (const int query = first + lane.column + column_of(i); query < key[half_of(i)] || query >= until[half_of(i)]) s[i] = 0;
+    }
+    unsigned weights[16], changes[16];
+    packed<T>(weights, s);
+    hold(values);
+    begin_products();
+    begin_product(values, weights, room.passing[stage][1]);
+    await_products<1>();
+    hold(d);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      const float2 less = *reinterpret_cast<const float2*>(room.output_sums[stage] + i * 8 + lane.column);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) s[4 * i + j] *= d[4 * i + j] - (j % 2 ? less.y : less.x);
+    }
+    packed<T>(changes, s);
+    hold(keys);
+    begin_products();
+    begin_product(keys, changes, room.passing[stage][0]);
+    kept[(stage ^ 1) * side] = next;
+    await_products<0>();
+    hold(values), hold(keys);
+  }
+  // The group's heads meet: each block adds up and writes its share.
+  const auto cluster = cooperative_groups::this_cluster();
+  Shared* const shared = reinterpret_cast<Shared*>(&room.passing);
+  __syncthreads();
+  leave(shared[0], keys), leave(shared[1], values);
+  cluster.sync();
+  const float scale = all.scale / log2_of_e;
+  RowsOf<T> dk = all.dk, dv = all.dv;
+  dk.data += own * side, dv.data += own * side;
+  constexpr int at_once = 4, pieces = side / 8, count = 2 * side * pieces;   // pieces of four columns of a row's first half; those of its second go with them
+  const int stride = all.group * threads;
+  for (int begin = static_cast<int>(cluster.block_rank()) * threads + thread; begin < count; begin += at_once * stride) {
+    float4 made[at_once][2] = {};
+    for (int rank = 0; rank < all.group; ++rank)
+#pragma unroll
+      for (int u = 0; u < at_once; ++u)
+        if (const int i = begin + u * stride, row = i / pieces % side; i < count)
+#pragma unroll
+          for (int h = 0; h < 2; ++h)
+            add(made[u][h], *cluster.map_shared_rank(&shared[i / (side * pieces)][row][(i % pieces + h * pieces) ^ (row & 7)], static_cast<unsigned>(rank)));
+#pragma unroll
+    for (int u = 0; u < at_once; ++u) {
+      const int i = begin + u * stride, token = mine.begin + i / pieces % side, column = i % pieces * 4;
+      if (i >= count || token >= mine.end) continue;
+      auto& [x, y] = made[u];
+      const bool of_keys = i < side * pieces;
+      if (of_keys) {
+        multiply(x, scale), multiply(y, scale);
+        if (all.cosine) {
+          const int64_t at = token * int64_t{side / 2} + column;
+          const float4 c = *reinterpret_cast<const float4*>(all.cosine + at), s = *reinterpret_cast<const float4*>(all.sine + at);
+          turn_back(x.x, y.x, c.x, s.x), turn_back(x.y, y.y, c.y, s.y), turn_back(x.z, y.z, c.z, s.z), turn_back(x.w, y.w, c.w, s.w);
+        }
+      }
+      T* const to = (of_keys ? dk : dv).row(token) + column;
+      put_four(to, x), put_four(to + side / 2, y);
+    }
+  }
+  leave_cluster();
+}
+
+template <class T>
+__global__ void __launch_bounds__(threads, 3) attention_backward_kernel(const __grid_constant__ Back<T> all) {
+  extern __shared__ __align__(1024) uint8_t memory[];
+  auto& room = *reinterpret_cast<BackRoom<T>*>(memory);
+  if (threadIdx.x == 0) {
+    room.arrivals[0].begin(), room.arrivals[1].begin();
+    show_arrivals();
+  }
+  // The longest first: of queries the row's last tiles, of keys its first.
+  const int turn = static_cast<int>(blockIdx.y) / 2, row = turn % all.layout.rows, index = turn / all.layout.rows;
+  if (blockIdx.y % 2 == 0) keys_back(all, room, blockIdx.x, all.layout.tile(row, index));
+  else queries_back(all, room, blockIdx.x, all.layout.tile(row, all.layout.tiles - 1 - index));
+}
+
+Layout layout_of(const TextAttention& on) {
+  const auto columns = static_cast<int>(on.columns);
+  return {reinterpret_cast<const int2*>(on.texts), static_cast<int>(on.tokens), columns, static_cast<int>(on.tokens / columns), (columns + side - 1) / side};
+}
+
+/// As copy_tile reads a matrix of `heads` times 64 columns.
+CUtensorMap map_of(Matrix m, Real type, int64_t rows, int64_t heads) {
+  static const auto encode = [] {
+    void* found = nullptr;
+    cudaDriverEntryPointQueryResult how;
+    if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &how) != cudaSuccess || !found)
+      throw std::runtime_error("attention kernel: the driver has no cuTensorMapEncodeTiled");
+    return reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(found);
+  }();
+  CUtensorMap map;
+  const cuuint64_t sizes[] = {static_cast<cuuint64_t>(heads * side), static_cast<cuuint64_t>(rows)}, strides[] = {static_cast<cuuint64_t>(m.stride * 2)};
+  const cuuint32_t box[] = {side, side}, each[] = {1, 1};
+  const CUresult result = encode(&map, type == Real::bf16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 2, m.data, sizes, strides, box, each,
+                                 CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  if (result != CUDA_SUCCESS) throw std::runtime_error("attention kernel: a matrix does not lie as tensor copies want it (error " + std::to_string(result) + ")");
+  return map;
+}
+
+Maps maps_of(const TextAttention& on, Real type) { return {map_of(on.q, type, on.tokens, on.heads), map_of(on.k, type, on.tokens, on.kv_heads), map_of(on.v, type, on.tokens, on.kv_heads), {}}; }
+
+}  // namespace
+
+void attention_cuda(const TextAttention& on, Matrix out, float* lse, Real type, void* stream) {
+  if (on.tokens == 0) return;
+  with_sixteen_bits(type, [&](auto* t) {
+    using T = std::remove_pointer_t<decltype(t)>;
+    const Layout layout = layout_of(on);
+    const dim3 blocks(static_cast<unsigned>(on.heads), static_cast<unsigned>(layout.rows * layout.tiles));
+    attention_kernel<T><<<blocks, threads, 0, static_cast<cudaStream_t>(stream)>>>(maps_of(on, type), rows_of<T>(out), lse, layout, static_cast<int>(on.heads / on.kv_heads),
+                                                                                 on.scale * log2_of_e);
+  });
+  launched("attention kernel");
+}
+
+void attention_backward_cuda(const TextAttention& on, const TextAttentionBack& back, Real type, void* stream) {
+  if (on.tokens == 0) return;
+  const auto own = static_cast<cudaStream_t>(stream);
+  with_sixteen_bits(type, [&](auto* t) {
+    using T = std::remove_pointer_t<decltype(t)>;
+    const auto eights = static_cast<unsigned>((on.tokens * on.heads * 8 + threads - 1) / threads);
+    output_sums_kernel<T><<<eights, threads, 0, own>>>(rows_of<const T>(back.out), rows_of<const T>(back.grad), back.room, on.tokens, static_cast<int>(on.heads));
+    Back<T> all{maps_of(on, type), back.lse, back.room, back.cosine, back.sine, rows_of<T>(back.dq), rows_of<T>(back.dk), rows_of<T>(back.dv), layout_of(on),
+                static_cast<int>(on.heads / on.kv_heads), on.scale * log2_of_e};
+    all.maps.grad = map_of(back.grad, type, on.tokens, on.heads);
+    auto* const kernel = attention_backward_kernel<T>;
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(BackRoom<T>));
+    cudaLaunchAttribute cluster{};
+    cluster.id = cudaLaunchAttributeClusterDimension, cluster.val.clusterDim = {static_cast<unsigned>(all.group), 1, 1};
+    cudaLaunchConfig_t launch{};
+    launch.gridDim = {static_cast<unsigned>(on.heads), static_cast<unsigned>(2 * all.layout.rows * all.layout.tiles), 1}, launch.blockDim = threads;
+    launch.dynamicSmemBytes = sizeof(BackRoom<T>), launch.stream = own, launch.attrs = &cluster, launch.numAttrs = 1;
+    cudaLaunchKernelEx(&launch, kernel, all);
+  });
+  launched("attention backward kernels");
+}
+
+}  // namespace graft::kernels
