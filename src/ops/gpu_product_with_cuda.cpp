@@ -9,6 +9,7 @@
 #include <bit>
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "gpu_product.h"
 #include "graft/core/error.h"
@@ -122,19 +123,23 @@ cublasLtMatmulAlgo_t fastest(Product& product, const std::vector<cublasLtMatmulH
 
 bool gpu_product(const Tensor& x, const Tensor& w, const Tensor& y, const Tensor& added, const Tensor& x_scales, const Tensor& w_scales) {
   static std::mutex mutex;
-  static std::map<Product::Key, cublasLtMatmulAlgo_t> chosen;
+  static std::map<Product::Key, std::optional<cublasLtMatmulAlgo_t>> chosen;   // none: there is no way
   Product product(x, w, y, added, x_scales, w_scales);
   const bool first = at::globalContext().deterministicAlgorithms();
   const Product::Key key = product.key(first);
   std::unique_lock lock(mutex);
   const auto found = chosen.find(key);
   const bool known = found != chosen.end();
-  if (known && product.run(found->second)) return true;
+  if (known && (!found->second || product.run(*found->second))) return found->second.has_value();
   lock.unlock();
   const auto ways = product.ways(first ? 1 : most_ways);
-  if (ways.empty()) return false;
   // Nothing can be timed while a graph is captured; what adds to itself is done once only.
   const bool captured = c10::cuda::currentStreamCaptureStatusMayInitCtx() != c10::cuda::CaptureStatus::None;
+  if (ways.empty()) {
+    lock.lock();
+    chosen[key] = std::nullopt;
+    return false;
+  }
   const cublasLtMatmulAlgo_t way = ways.size() == 1 || known || captured || product.adds_to_itself() ? ways.front().algo : fastest(product, ways);
   if (!known && !captured) {
     lock.lock();
