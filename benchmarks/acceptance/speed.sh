@@ -202,7 +202,7 @@ sanitizer() {   # TOOL [FILTER]
   done
 }
 memcheck() { sanitizer memcheck; }
-racecheck() { sanitizer racecheck 'BlockOps.*:Edges.*:Devices.*:Decode.*:Weight.AFewRows*-*CrossEntropy*:*.Products*:*Attention*'; }
+racecheck() { sanitizer racecheck 'BlockOps.*:Edges.*:Devices.*:Decode.*:Weight.AFewRows*-*CrossEntropy*:*.Products*'; }
 
 bars=(cpu_fp32 cpu_bf16 cpu_short fused packed_equal)
 ((gpu)) && bars=(8b_bf16 8b_nf4 8b_nf4_offload 8b_nf4_short 8b_fp8 1b_bf16 1b_short 135m_short packed_1b packed_135m start_135m start_8b 70b

@@ -209,10 +209,10 @@ class FusedLayer : public PlannedLayer {
     const auto d_output = output_.gains || output_normed_ ? work(tally, dim_ + output_.pad) : Room();
     through_gains(tally, output_), product(tally, output_), sums(tally, side, output_, {d_output});
     if (!wants_x_ && !qkv_.trains()) return;
-    const auto d_heads = work(tally, width_ + 2 * kv_);
-    attention_backward(tally);
-    tape_.attention.reset(), tape_.scores.reset();
     const auto d_qkv = work(tally, qkv_.out + qkv_.pad);
+    auto d_heads = work(tally, width_ + 2 * kv_);
+    attention_backward(tally);
+    d_heads.reset(), tape_.attention.reset(), tape_.scores.reset();
     text(tally, 3 * qkv_.out, qkv_.out), through_gains(tally, qkv_);
     const auto input = qkv_.pad > 0 ? work(tally, dim_) : Room(), d_input = wants_x_ ? work(tally, dim_) : Room();
     product(tally, qkv_);

@@ -88,14 +88,12 @@ class TilesPass : public AttentionPass {
     kernels::attention_cuda(given(q, k, v), matrix_of(by_token(out_)), lse_.mutable_data_ptr<float>(), real_type(q), current_stream(q));
   }
 
-  /// Whether they take these; where texts are long, and may be summed in any order, cuDNN is faster (docs/performance.md).
   static bool takes(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule) {
-    constexpr int64_t columns = 64, most_group = 8, longest = 2048;   // of a head; of a cluster on every GPU that has them
-    const auto lies_well = [](const Tensor& x) { return in_eights(x.select(0, 0)) && x.stride(2) == columns && x.stride(0) == x.size(1) * x.stride(1); };
-    const bool by_row = mask.causal && !mask.texts.starts.defined() && q.size(1) == k.size(1), by_text = mask.texts.bounds.defined();
-    return q.is_cuda() && in_sixteen_bits(q) && kernels::cuda_compute_capability(q.device().index()) == 90 && rule.cap == 0 && !mask.allowed.defined() && q.size(3) == columns &&
-           q.size(2) <= most_group * k.size(2) && q.size(2) % k.size(2) == 0 && (by_text || (by_row && (q.size(1) <= longest || at::globalContext().deterministicAlgorithms()))) &&
-           lies_well(q) && lies_well(k) && lies_well(v);
+    constexpr int64_t most_group = 8;   // the blocks of a cluster on every GPU that has them
+    const int64_t dim = q.size(3);
+    const auto lies_well = [&](const Tensor& x) { return in_eights(x.select(0, 0)) && x.stride(2) == dim && x.stride(0) == x.size(1) * x.stride(1); };
+    return q.is_cuda() && in_sixteen_bits(q) && kernels::cuda_compute_capability(q.device().index()) == 90 && rule.cap == 0 && !mask.allowed.defined() && (dim == 64 || dim == 128) &&
+           q.size(2) % k.size(2) == 0 && q.size(2) <= most_group * k.size(2) && lies_well(q) && lies_well(k) && lies_well(v) && is_fastest(q, k, mask);
   }
 
   std::array<Tensor, 3> backward(const Tensor& grad, const Tensor& q, const Tensor& k, const Tensor& v) const override {
@@ -114,11 +112,17 @@ class TilesPass : public AttentionPass {
   }
 
  private:
+  /// Texts side by side; rows of one text where cuDNN is slower, or may not be taken (docs/performance.md).
+  static bool is_fastest(const Tensor& q, const Tensor& k, const AttentionMask& mask) {
+    constexpr int64_t longest_row = 2048;
+    if (mask.texts.starts.defined()) return mask.texts.bounds.defined();
+    return mask.causal && q.size(1) == k.size(1) && (at::globalContext().deterministicAlgorithms() || (q.size(3) == 64 && q.size(1) <= longest_row));
+  }
   static Tensor by_token(const Tensor& x) { return x.flatten(0, 1).flatten(1); }
   kernels::TextAttention given(const Tensor& q, const Tensor& k, const Tensor& v) const {
     const int64_t tokens = q.size(0) * q.size(1);
     return {matrix_of(by_token(q)), matrix_of(by_token(k)), matrix_of(by_token(v)), texts_.defined() ? texts_.const_data_ptr<int32_t>() : nullptr, tokens,
-            texts_.defined() ? tokens : q.size(1), q.size(2), k.size(2), static_cast<float>(scale_.value_or(1 / std::sqrt(static_cast<double>(q.size(3)))))};
+            texts_.defined() ? tokens : q.size(1), q.size(2), k.size(2), q.size(3), static_cast<float>(scale_.value_or(1 / std::sqrt(static_cast<double>(q.size(3)))))};
   }
 
   Tensor texts_, lse_;

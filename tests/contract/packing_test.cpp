@@ -73,5 +73,22 @@ TEST_P(Packing, IsOneByOne) {
   }
 }
 
+/// Of each token, padding too: the stretch of its row that is of one segment.
+TEST(PackedRows, SayWhereEachTokensTextLies) {
+  const Samples samples = samples_of({9, 4, 12, 2, 7});
+  const std::vector<std::vector<SampleView>> rows = {{samples[0], samples[1]}, {samples[2]}, {samples[3], samples[4]}};
+  const HostBatch host = make_packed_batch(rows, 20);
+  const std::vector<int32_t> bounds = text_places(host).bounds();
+  const int64_t tokens = host.rows * host.columns;
+  ASSERT_EQ(std::ssize(bounds), 2 * tokens);
+  const auto same = [&](int64_t a, int64_t b) { return b >= 0 && b < tokens && a / host.columns == b / host.columns && host.segments[static_cast<size_t>(a)] == host.segments[static_cast<size_t>(b)]; };
+  for (int64_t t = 0; t < tokens; ++t) {
+    const int64_t begin = bounds[static_cast<size_t>(2 * t)], end = bounds[static_cast<size_t>(2 * t + 1)];
+    ASSERT_TRUE(begin <= t && t < end) << t;
+    for (int64_t other = begin; other < end; ++other) EXPECT_TRUE(same(t, other)) << t << " " << other;
+    EXPECT_FALSE(same(t, begin - 1) || same(t, end)) << t;
+  }
+}
+
 }  // namespace
 }  // namespace graft::testing

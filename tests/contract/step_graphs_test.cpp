@@ -7,8 +7,10 @@
 namespace graft::testing {
 namespace {
 
-std::shared_ptr<Transformer> grafted_llama(const std::string& method, double dropout = 0, at::ScalarType dtype = at::kFloat) {
-  const auto m = random_model(tiny_config("llama"), {test_device(), dtype, {}}, 5);
+std::shared_ptr<Transformer> grafted_llama(const std::string& method, double dropout = 0, at::ScalarType dtype = at::kFloat, int64_t head_dim = 8) {
+  Json config = tiny_config("llama");
+  config["head_dim"] = head_dim;
+  const auto m = random_model(config, {test_device(), dtype, {}}, 5);
   AdapterOptions options;
   options.method = method;
   options.select_options();
@@ -67,8 +69,11 @@ TEST(StepGraphs, GradientsAreThoseWithout) {
 }
 
 /// Rows that hold several texts, in 16 bits, where a GPU attends text by text: their number and lengths differ from step to step.
-TEST(StepGraphs, PackedRows) {
-  const auto m = grafted_llama("lora", 0, at::kBFloat16);
+class PackedStepGraphs : public ::testing::TestWithParam<int64_t> {};
+INSTANTIATE_TEST_SUITE_P(HeadDim, PackedStepGraphs, ::testing::Values(8, 64));   // 64: graft's own attention on Hopper
+
+TEST_P(PackedStepGraphs, GradientsAreThoseWithout) {
+  const auto m = grafted_llama("lora", 0, at::kBFloat16, GetParam());
   StepGraphs graphs(*m);
   for (int64_t s = 0; s < 6; ++s) {
     HostBatch host = rows_of(64, 2, static_cast<uint64_t>(s));

@@ -25,11 +25,11 @@ struct AttentionGradients {
 };
 void attention_backward_cpu(const AttentionHead& head, const AttentionGradients& gradients, Real type);
 
-// On a GPU: causal, heads of 64 columns in 16 bits, groups of at most 8 query heads, on sm_90a.
+// On a GPU: causal, heads of 64 or 128 columns in 16 bits, groups of at most 8 query heads, on sm_90a.
 struct TextAttention {
-  Matrix q, k, v;                    // [tokens, heads * 64], [tokens, kv_heads * 64]
+  Matrix q, k, v;                    // [tokens, heads * head_dim], [tokens, kv_heads * head_dim]
   const int32_t* texts = nullptr;    // [tokens, 2]: where each token's text begins and ends; none: a row of `columns` is a text
-  int64_t tokens = 0, columns = 0, heads = 0, kv_heads = 0;
+  int64_t tokens = 0, columns = 0, heads = 0, kv_heads = 0, head_dim = 64;
   float scale = 1;
 };
 /// lse: [heads, tokens], of base 2.
@@ -39,7 +39,7 @@ struct TextAttentionBack {
   Matrix out, grad;
   const float* lse = nullptr;
   float* room = nullptr;                              // [heads, tokens]
-  const float *cosine = nullptr, *sine = nullptr;     // [tokens, 32]: dq and dk are turned back by them
+  const float *cosine = nullptr, *sine = nullptr;     // [tokens, head_dim / 2]: dq and dk are turned back by them
   Matrix dq, dk, dv;
 };
 void attention_backward_cuda(const TextAttention& on, const TextAttentionBack& back, Real type, void* stream);

@@ -23,7 +23,7 @@ struct Stretch {
 /// Rows of `columns` tokens, one text each; or texts of any lengths, each token's being named.
 struct Layout {
   const int2* texts;
-  int tokens, columns, rows, tiles;   // of a row
+  int tokens, columns, rows, tiles, heads;   // tiles of a row
 
   __device__ Stretch text_of(int token) const {
     if (texts) return {texts[token].x, texts[token].y};
@@ -42,6 +42,53 @@ __device__ inline float exp2_of(float x) {
   return y;
 }
 
+/// 64 tokens of a head of 64 or 128 columns; and sums of as many.
+template <class T, int halves>
+struct HeadTile {
+  SwizzledTile<T> half[halves];
+};
+template <int halves>
+struct HeadSums {
+  ProductSums half[halves] = {};
+  /// Each of a thread's two rows by its own.
+  __device__ void multiply(const float (&by)[2]) {
+#pragma unroll
+    for (int n = 0; n < halves; ++n)
+#pragma unroll
+      for (int i = 0; i < 32; ++i) half[n][i] *= by[i / 2 % 2];
+  }
+  /// Nothing that uses them moves past here.
+  __device__ void hold() {
+#pragma unroll
+    for (int n = 0; n < halves; ++n) kernels::hold(half[n]);
+  }
+  /// A column of the head's first half, and the one as far in its second.
+  __device__ float& first(int i) { return half[0][i]; }
+  __device__ float& second(int i) { return halves == 1 ? half[0][i + 16] : half[halves - 1][i]; }
+  static constexpr int pairs = 16 * halves;
+};
+
+/// By one thread, of the head's tokens from `token` on.
+template <class T, int halves>
+__device__ void copy_tokens(HeadTile<T, halves>& to, const CUtensorMap& from, int head, int token, Arrivals& tells) {
+#pragma unroll
+  for (int n = 0; n < halves; ++n) copy_tile(to.half[n], from, (head * halves + n) * side, token, tells);
+}
+
+/// s = a b^T, of tokens and tokens.
+template <class T, int halves>
+__device__ void begin_scores(ProductSums& s, const HeadTile<T, halves>& a, const HeadTile<T, halves>& b) {
+#pragma unroll
+  for (int n = 0; n < halves; ++n) begin_product(s, a.half[n], b.half[n], n > 0);
+  commit_products();
+}
+/// sums += weights b.
+template <class T, int halves>
+__device__ void begin_sums(HeadSums<halves>& sums, const unsigned (&weights)[16], const HeadTile<T, halves>& b) {
+#pragma unroll
+  for (int n = 0; n < halves; ++n) begin_product(sums.half[n], weights, b.half[n]);
+  commit_products();
+}
 /// Sums as a next product takes them from registers.
 template <class T>
 __device__ void packed(unsigned (&to)[16], const ProductSums& d) {
@@ -50,21 +97,25 @@ __device__ void packed(unsigned (&to)[16], const ProductSums& d) {
 }
 
 /// Sums of a tile's rows into a matrix, through the tile's memory, of which a warp writes and reads its own sixteen rows.
-template <class T>
-__device__ void write_rows(const ProductSums& d, SwizzledTile<T>& through, RowsOf<T> to, const Stretch& mine) {
+template <class T, int halves>
+__device__ void write_rows(const HeadSums<halves>& sums, HeadTile<T, halves>& through, RowsOf<T> to, const Stretch& mine) {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   __syncthreads();   // products of other warps may still read the tile
 #pragma unroll
-  for (int i = 0; i < 16; ++i) {
-    const int row = warp * 16 + i % 2 * 8 + lane / 4;
-    *reinterpret_cast<unsigned*>(through.piece(row, i / 2) + lane % 4 * 2) = pack({d[2 * i], d[2 * i + 1]}, T());
-  }
+  for (int n = 0; n < halves; ++n)
+#pragma unroll
+    for (int i = 0; i < 16; ++i) {
+      const int row = warp * 16 + i % 2 * 8 + lane / 4;
+      *reinterpret_cast<unsigned*>(through.half[n].piece(row, i / 2) + lane % 4 * 2) = pack({sums.half[n][2 * i], sums.half[n][2 * i + 1]}, T());
+    }
   __syncwarp();
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const int row = warp * 16 + i * 4 + lane / 8, piece = lane % 8;
-    if (mine.begin + row < mine.end) eight_at(to.row(mine.begin + row) + piece * 8) = eight_at(through.piece(row, piece));
-  }
+  for (int n = 0; n < halves; ++n)
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int row = warp * 16 + i * 4 + lane / 8, piece = lane % 8;
+      if (mine.begin + row < mine.end) eight_at(to.row(mine.begin + row) + n * side + piece * 8) = eight_at(through.half[n].piece(row, piece));
+    }
 }
 
 /// A pair of columns, `half` apart, turned back.
@@ -92,30 +143,36 @@ struct Maps {
   CUtensorMap q, k, v, grad;
 };
 
-template <class T>
+template <class T, int halves>
+struct Room {
+  HeadTile<T, halves> queries, keys[2], values[2];   // keys and values in two stages
+  Arrivals arrivals[2];
+};
+
+template <class T, int halves>
 __global__ void __launch_bounds__(threads) attention_kernel(const __grid_constant__ Maps maps, RowsOf<T> out, float* lse, Layout layout, int group, float scale) {
-  __shared__ SwizzledTile<T> queries, keys[2], values[2];
-  __shared__ Arrivals arrivals[2];
+  extern __shared__ __align__(1024) uint8_t memory[];
+  auto& room = *reinterpret_cast<Room<T, halves>*>(memory);
+  auto& [queries, keys, values, arrivals] = room;
   const Lane lane;
   const bool leads = threadIdx.x == 0;
-  const int head = blockIdx.x, turn = static_cast<int>(blockIdx.y);
+  const int head = static_cast<int>(blockIdx.x) % layout.heads, turn = static_cast<int>(blockIdx.x) / layout.heads;
   const Stretch mine = layout.tile(turn % layout.rows, layout.tiles - 1 - turn / layout.rows);   // the longest first
   const int begin = layout.text_of(mine.begin).begin;
   const auto bring = [&](int stage, int first) {
-    copy_tile(keys[stage], maps.k, head / group * side, first, arrivals[stage]), copy_tile(values[stage], maps.v, head / group * side, first, arrivals[stage]);
+    copy_tokens(room.keys[stage], maps.k, head / group, first, room.arrivals[stage]), copy_tokens(room.values[stage], maps.v, head / group, first, room.arrivals[stage]);
   };
   if (leads) {
-    arrivals[0].begin(), arrivals[1].begin();
-    show_arrivals();
+    begin_all(arrivals);
     arrivals[0].expect(3 * sizeof(queries));
-    copy_tile(queries, maps.q, head * side, mine.begin, arrivals[0]);
+    copy_tokens(queries, maps.q, head, mine.begin, arrivals[0]);
     bring(0, begin);
   }
   const bool one_text = begin >= layout.text_of(mine.end - 1).begin;
   int query[2], from[2];
 #pragma unroll
   for (int h = 0; h < 2; ++h) query[h] = mine.begin + lane.row + 8 * h, from[h] = layout.text_of(min(query[h], mine.end - 1)).begin;
-  ProductSums sums = {};
+  HeadSums<halves> sums;
   float largest[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};
   for (int first = begin, step = 0; first < mine.end; first += side, ++step) {
     const int stage = step % 2;
@@ -124,7 +181,7 @@ __global__ void __launch_bounds__(threads) attention_kernel(const __grid_constan
     arrivals[stage].await(step / 2 % 2);
     ProductSums s;
     begin_products();
-    begin_product(s, queries, keys[stage]);
+    begin_scores(s, queries, keys[stage]);
     await_products<0>();
     hold(s);
     if (first + side > mine.begin || !one_text) blind(s, lane, first, query, from);
@@ -145,15 +202,14 @@ __global__ void __launch_bounds__(threads) attention_kernel(const __grid_constan
         if (half_of(i) == h) sum += s[i] = exp2_of(s[i] * scale - base);
       total[h] = total[h] * grown[h] + sum;
     }
-#pragma unroll
-    for (int i = 0; i < 32; ++i) sums[i] *= grown[half_of(i)];
+    sums.multiply(grown);
     unsigned weights[16];
     packed<T>(weights, s);
-    hold(sums);
+    sums.hold();
     begin_products();
-    begin_product(sums, weights, values[stage]);
+    begin_sums(sums, weights, values[stage]);
     await_products<0>();
-    hold(sums);
+    sums.hold();
   }
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
@@ -161,26 +217,26 @@ __global__ void __launch_bounds__(threads) attention_kernel(const __grid_constan
     if (lane.column == 0 && query[h] < mine.end) lse[head * int64_t{layout.tokens} + query[h]] = largest[h] * scale + log2f(total[h]);
     total[h] = 1 / total[h];
   }
-#pragma unroll
-  for (int i = 0; i < 32; ++i) sums[i] *= total[half_of(i)];
-  out.data += head * side;
+  sums.multiply(total);
+  out.data += head * halves * side;
   write_rows(sums, queries, out, mine);
 }
 
-/// Of each query and head, the sum of its output times that output's gradient: [heads, tokens]. Eight threads each.
-template <class T>
+/// Of each query and head, the sum of its output times that output's gradient: [heads, tokens]. A thread for eight columns.
+template <class T, int halves>
 __global__ void __launch_bounds__(threads) output_sums_kernel(RowsOf<const T> out, RowsOf<const T> grad, float* to, int64_t tokens, int heads) {
-  const int64_t each = (int64_t{blockIdx.x} * threads + threadIdx.x) / 8, token = each / heads, head = each % heads;
-  const int piece = threadIdx.x % 8;
+  constexpr int pieces = halves * side / 8;
+  const int64_t each = (int64_t{blockIdx.x} * threads + threadIdx.x) / pieces, token = each / heads, head = each % heads;
+  const int piece = threadIdx.x % pieces;
   float sum = 0;
   if (token < tokens) {
     float a[8], b[8];
-    load_all(out.row(token) + head * side + piece * 8, a);
-    load_all(grad.row(token) + head * side + piece * 8, b);
+    load_all(out.row(token) + (head * pieces + piece) * 8, a);
+    load_all(grad.row(token) + (head * pieces + piece) * 8, b);
 #pragma unroll
     for (int i = 0; i < 8; ++i) sum += a[i] * b[i];
   }
-  sum = sum_of_lanes(sum, 8);
+  sum = sum_of_lanes(sum, pieces);
   if (piece == 0 && token < tokens) to[head * tokens + token] = sum;
 }
 
@@ -194,25 +250,26 @@ struct Back {
   float scale;
 };
 
-template <class T>
+template <class T, int halves>
 struct BackRoom {
-  SwizzledTile<T> own[2], passing[2][2];   // what a block owns, and what passes by, in two stages
+  HeadTile<T, halves> own[2], passing[2][2];   // what a block owns, and what passes by, in two stages
   float lse[2][side], output_sums[2][side];
   Arrivals arrivals[2];
 };
 
-template <class T>
-__device__ void queries_back(const Back<T>& all, BackRoom<T>& room, int head, const Stretch& mine) {
+template <class T, int halves>
+__device__ void queries_back(const Back<T>& all, BackRoom<T, halves>& room, int head, const Stretch& mine) {
   const Lane lane;
   const bool leads = threadIdx.x == 0;
   const int begin = all.layout.text_of(mine.begin).begin;
   const auto bring = [&](int stage, int first) {
-    copy_tile(room.passing[stage][0], all.maps.k, head / all.group * side, first, room.arrivals[stage]);
-    copy_tile(room.passing[stage][1], all.maps.v, head / all.group * side, first, room.arrivals[stage]);
+    copy_tokens(room.passing[stage][0], all.maps.k, head / all.group, first, room.arrivals[stage]);
+    copy_tokens(room.passing[stage][1], all.maps.v, head / all.group, first, room.arrivals[stage]);
   };
   if (leads) {
+    begin_all(room.arrivals);
     room.arrivals[0].expect(2 * sizeof(room.own));
-    copy_tile(room.own[0], all.maps.q, head * side, mine.begin, room.arrivals[0]), copy_tile(room.own[1], all.maps.grad, head * side, mine.begin, room.arrivals[0]);
+    copy_tokens(room.own[0], all.maps.q, head, mine.begin, room.arrivals[0]), copy_tokens(room.own[1], all.maps.grad, head, mine.begin, room.arrivals[0]);
     bring(0, begin);
   }
   const bool one_text = begin >= all.layout.text_of(mine.end - 1).begin;
@@ -225,7 +282,7 @@ __device__ void queries_back(const Back<T>& all, BackRoom<T>& room, int head, co
     from[h] = all.layout.text_of(token).begin;
     lse[h] = all.lse[head * int64_t{all.layout.tokens} + token], subtracted[h] = all.output_sums[head * int64_t{all.layout.tokens} + token];
   }
-  ProductSums sums = {};
+  HeadSums<halves> sums;
   for (int first = begin, step = 0; first < mine.end; first += side, ++step) {
     const int stage = step % 2;
     __syncthreads();
@@ -233,8 +290,8 @@ __device__ void queries_back(const Back<T>& all, BackRoom<T>& room, int head, co
     room.arrivals[stage].await(step / 2 % 2);
     ProductSums s, d;
     begin_products();
-    begin_product(s, room.own[0], room.passing[stage][0]);
-    begin_product(d, room.own[1], room.passing[stage][1]);
+    begin_scores(s, room.own[0], room.passing[stage][0]);
+    begin_scores(d, room.own[1], room.passing[stage][1]);
     await_products<1>();
     hold(s);
     if (first + side > mine.begin || !one_text) blind(s, lane, first, query, from);
@@ -246,37 +303,39 @@ __device__ void queries_back(const Back<T>& all, BackRoom<T>& room, int head, co
     for (int i = 0; i < 32; ++i) s[i] *= d[i] - subtracted[half_of(i)];
     unsigned changes[16];
     packed<T>(changes, s);
-    hold(sums);
+    sums.hold();
     begin_products();
-    begin_product(sums, changes, room.passing[stage][0]);
+    begin_sums(sums, changes, room.passing[stage][0]);
     await_products<0>();
-    hold(sums);
+    sums.hold();
   }
   const float scale = all.scale / log2_of_e;
-#pragma unroll
-  for (int i = 0; i < 32; ++i) sums[i] *= scale;
+  sums.multiply({scale, scale});
   if (all.cosine) {
 #pragma unroll
-    for (int i = 0; i < 16; ++i) {
-      const int64_t at = min(query[half_of(i)], mine.end - 1) * int64_t{side / 2} + lane.column + column_of(i);
-      turn_back(sums[i], sums[i + 16], all.cosine[at], all.sine[at]);
+    for (int i = 0; i < sums.pairs; ++i) {
+      const int64_t at = min(query[half_of(i)], mine.end - 1) * int64_t{halves * side / 2} + lane.column + column_of(i);
+      turn_back(sums.first(i), sums.second(i), all.cosine[at], all.sine[at]);
     }
   }
   RowsOf<T> dq = all.dq;
-  dq.data += head * side;
+  dq.data += head * halves * side;
   write_rows(sums, room.own[0], dq, mine);
 }
 
 /// Sums of a block's tile for the others of its cluster: in pieces of four columns, swizzled.
 using Shared = float4[side][side / 4];
 
-__device__ inline void leave(Shared& to, const ProductSums& d) {
+template <int halves>
+__device__ void leave(Shared* to, const HeadSums<halves>& sums) {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
 #pragma unroll
-  for (int i = 0; i < 16; ++i) {
-    const int row = warp * 16 + i % 2 * 8 + lane / 4, column = i / 2 * 8 + lane % 4 * 2;
-    reinterpret_cast<float2*>(&to[row][(column / 4) ^ (row & 7)])[column % 4 / 2] = {d[2 * i], d[2 * i + 1]};
-  }
+  for (int n = 0; n < halves; ++n)
+#pragma unroll
+    for (int i = 0; i < 16; ++i) {
+      const int row = warp * 16 + i % 2 * 8 + lane / 4, column = i / 2 * 8 + lane % 4 * 2;
+      reinterpret_cast<float2*>(&to[n][row][(column / 4) ^ (row & 7)])[column % 4 / 2] = {sums.half[n][2 * i], sums.half[n][2 * i + 1]};
+    }
 }
 __device__ inline void add(float4& to, const float4& x) { to.x += x.x, to.y += x.y, to.z += x.z, to.w += x.w; }
 __device__ inline void multiply(float4& x, float by) { x.x *= by, x.y *= by, x.z *= by, x.w *= by; }
@@ -287,8 +346,8 @@ __device__ void put_four(T* to, const float4& x) {
 /// Until nobody reads this block's memory any more; what it has written elsewhere need not have come.
 __device__ inline void leave_cluster() { asm volatile("barrier.cluster.arrive.relaxed.aligned;\nbarrier.cluster.wait.aligned;" ::: "memory"); }
 
-template <class T>
-__device__ void keys_back(const Back<T>& all, BackRoom<T>& room, int head, const Stretch& mine) {
+template <class T, int halves>
+__device__ void keys_back(const Back<T>& all, BackRoom<T, halves>& room, int head, const Stretch& mine) {
   const Lane lane;
   const int thread = static_cast<int>(threadIdx.x), own = head / all.group, end = all.layout.text_of(mine.end - 1).end;
   const bool leads = thread == 0;
@@ -296,13 +355,14 @@ __device__ void keys_back(const Back<T>& all, BackRoom<T>& room, int head, const
   const float* const of_queries = (thread < side ? all.lse : all.output_sums) + head * int64_t{all.layout.tokens} + thread % side;
   float* const kept = thread < side ? &room.lse[0][thread] : &room.output_sums[0][thread - side];
   const auto bring = [&](int stage, int first) {
-    copy_tile(room.passing[stage][0], all.maps.q, head * side, first, room.arrivals[stage]);
-    copy_tile(room.passing[stage][1], all.maps.grad, head * side, first, room.arrivals[stage]);
+    copy_tokens(room.passing[stage][0], all.maps.q, head, first, room.arrivals[stage]);
+    copy_tokens(room.passing[stage][1], all.maps.grad, head, first, room.arrivals[stage]);
   };
   const auto number_of = [&](int first) { return first + thread % side < end ? of_queries[first] : 0.0f; };
   if (leads) {
+    begin_all(room.arrivals);
     room.arrivals[0].expect(2 * sizeof(room.own));
-    copy_tile(room.own[0], all.maps.k, own * side, mine.begin, room.arrivals[0]), copy_tile(room.own[1], all.maps.v, own * side, mine.begin, room.arrivals[0]);
+    copy_tokens(room.own[0], all.maps.k, own, mine.begin, room.arrivals[0]), copy_tokens(room.own[1], all.maps.v, own, mine.begin, room.arrivals[0]);
     bring(0, mine.begin);
   }
   kept[0] = number_of(mine.begin);
@@ -310,7 +370,7 @@ __device__ void keys_back(const Back<T>& all, BackRoom<T>& room, int head, const
   int key[2], until[2];
 #pragma unroll
   for (int h = 0; h < 2; ++h) key[h] = mine.begin + lane.row + 8 * h, until[h] = key[h] < mine.end ? all.layout.text_of(key[h]).end : 0;
-  ProductSums keys = {}, values = {};
+  HeadSums<halves> keys, values;
   for (int first = mine.begin, step = 0; first < end; first += side, ++step) {
     const int stage = step % 2;
     const bool more = first + side < end;
@@ -320,8 +380,8 @@ __device__ void keys_back(const Back<T>& all, BackRoom<T>& room, int head, const
     room.arrivals[stage].await(step / 2 % 2);
     ProductSums s, d;
     begin_products();
-    begin_product(s, room.own[0], room.passing[stage][0]);
-    begin_product(d, room.own[1], room.passing[stage][1]);
+    begin_scores(s, room.own[0], room.passing[stage][0]);
+    begin_scores(d, room.own[1], room.passing[stage][1]);
     await_products<1>();
     hold(s);
 #pragma unroll
@@ -337,9 +397,9 @@ __device__ void keys_back(const Back<T>& all, BackRoom<T>& room, int head, const
     }
     unsigned weights[16], changes[16];
     packed<T>(weights, s);
-    hold(values);
+    values.hold();
     begin_products();
-    begin_product(values, weights, room.passing[stage][1]);
+    begin_sums(values, weights, room.passing[stage][1]);
     await_products<1>();
     hold(d);
 #pragma unroll
@@ -349,23 +409,23 @@ __device__ void keys_back(const Back<T>& all, BackRoom<T>& room, int head, const
       for (int j = 0; j < 4; ++j) s[4 * i + j] *= d[4 * i + j] - (j % 2 ? less.y : less.x);
     }
     packed<T>(changes, s);
-    hold(keys);
+    keys.hold();
     begin_products();
-    begin_product(keys, changes, room.passing[stage][0]);
+    begin_sums(keys, changes, room.passing[stage][0]);
     kept[(stage ^ 1) * side] = next;
     await_products<0>();
-    hold(values), hold(keys);
+    values.hold(), keys.hold();
   }
   // The group's heads meet: each block adds up and writes its share.
   const auto cluster = cooperative_groups::this_cluster();
   Shared* const shared = reinterpret_cast<Shared*>(&room.passing);
   __syncthreads();
-  leave(shared[0], keys), leave(shared[1], values);
+  leave(shared, keys), leave(shared + halves, values);
   cluster.sync();
   const float scale = all.scale / log2_of_e;
   RowsOf<T> dk = all.dk, dv = all.dv;
-  dk.data += own * side, dv.data += own * side;
-  constexpr int at_once = 4, pieces = side / 8, count = 2 * side * pieces;   // pieces of four columns of a row's first half; those of its second go with them
+  dk.data += own * halves * side, dv.data += own * halves * side;
+  constexpr int at_once = 4, pieces = halves * side / 8, count = 2 * side * pieces;   // pieces of four columns of a head's first half; those of its second go with them
   const int stride = all.group * threads;
   for (int begin = static_cast<int>(cluster.block_rank()) * threads + thread; begin < count; begin += at_once * stride) {
     float4 made[at_once][2] = {};
@@ -374,8 +434,10 @@ __device__ void keys_back(const Back<T>& all, BackRoom<T>& room, int head, const
       for (int u = 0; u < at_once; ++u)
         if (const int i = begin + u * stride, row = i / pieces % side; i < count)
 #pragma unroll
-          for (int h = 0; h < 2; ++h)
-            add(made[u][h], *cluster.map_shared_rank(&shared[i / (side * pieces)][row][(i % pieces + h * pieces) ^ (row & 7)], static_cast<unsigned>(rank)));
+          for (int h = 0; h < 2; ++h) {
+            const int piece = i % pieces + h * pieces;
+            add(made[u][h], *cluster.map_shared_rank(&shared[i / (side * pieces) * halves + piece / 16][row][piece % 16 ^ (row & 7)], static_cast<unsigned>(rank)));
+          }
 #pragma unroll
     for (int u = 0; u < at_once; ++u) {
       const int i = begin + u * stride, token = mine.begin + i / pieces % side, column = i % pieces * 4;
@@ -385,39 +447,37 @@ __device__ void keys_back(const Back<T>& all, BackRoom<T>& room, int head, const
       if (of_keys) {
         multiply(x, scale), multiply(y, scale);
         if (all.cosine) {
-          const int64_t at = token * int64_t{side / 2} + column;
+          const int64_t at = token * int64_t{halves * side / 2} + column;
           const float4 c = *reinterpret_cast<const float4*>(all.cosine + at), s = *reinterpret_cast<const float4*>(all.sine + at);
           turn_back(x.x, y.x, c.x, s.x), turn_back(x.y, y.y, c.y, s.y), turn_back(x.z, y.z, c.z, s.z), turn_back(x.w, y.w, c.w, s.w);
         }
       }
       T* const to = (of_keys ? dk : dv).row(token) + column;
-      put_four(to, x), put_four(to + side / 2, y);
+      put_four(to, x), put_four(to + halves * side / 2, y);
     }
   }
   leave_cluster();
 }
 
-template <class T>
-__global__ void __launch_bounds__(threads, 3) attention_backward_kernel(const __grid_constant__ Back<T> all) {
+template <class T, int halves>
+__global__ void __launch_bounds__(threads, halves == 1 ? 3 : 2) attention_backward_kernel(const __grid_constant__ Back<T> all) {
   extern __shared__ __align__(1024) uint8_t memory[];
-  auto& room = *reinterpret_cast<BackRoom<T>*>(memory);
-  if (threadIdx.x == 0) {
-    room.arrivals[0].begin(), room.arrivals[1].begin();
-    show_arrivals();
-  }
+  auto& room = *reinterpret_cast<BackRoom<T, halves>*>(memory);
   // The longest first: of queries the row's last tiles, of keys its first.
-  const int turn = static_cast<int>(blockIdx.y) / 2, row = turn % all.layout.rows, index = turn / all.layout.rows;
-  if (blockIdx.y % 2 == 0) keys_back(all, room, blockIdx.x, all.layout.tile(row, index));
-  else queries_back(all, room, blockIdx.x, all.layout.tile(row, all.layout.tiles - 1 - index));
+  const int head = static_cast<int>(blockIdx.x) % all.layout.heads, turn = static_cast<int>(blockIdx.x) / all.layout.heads;
+  const int row = turn / 2 % all.layout.rows, index = turn / 2 / all.layout.rows;
+  if (turn % 2 == 0) keys_back(all, room, head, all.layout.tile(row, index));
+  else queries_back(all, room, head, all.layout.tile(row, all.layout.tiles - 1 - index));
 }
 
 Layout layout_of(const TextAttention& on) {
   const auto columns = static_cast<int>(on.columns);
-  return {reinterpret_cast<const int2*>(on.texts), static_cast<int>(on.tokens), columns, static_cast<int>(on.tokens / columns), (columns + side - 1) / side};
+  return {reinterpret_cast<const int2*>(on.texts), static_cast<int>(on.tokens), columns, static_cast<int>(on.tokens / columns), (columns + side - 1) / side,
+          static_cast<int>(on.heads)};
 }
 
-/// As copy_tile reads a matrix of `heads` times 64 columns.
-CUtensorMap map_of(Matrix m, Real type, int64_t rows, int64_t heads) {
+/// As copy_tile reads a matrix of so many columns.
+CUtensorMap map_of(Matrix m, Real type, int64_t rows, int64_t columns) {
   static const auto encode = [] {
     void* found = nullptr;
     cudaDriverEntryPointQueryResult how;
@@ -426,7 +486,7 @@ CUtensorMap map_of(Matrix m, Real type, int64_t rows, int64_t heads) {
     return reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(found);
   }();
   CUtensorMap map;
-  const cuuint64_t sizes[] = {static_cast<cuuint64_t>(heads * side), static_cast<cuuint64_t>(rows)}, strides[] = {static_cast<cuuint64_t>(m.stride * 2)};
+  const cuuint64_t sizes[] = {static_cast<cuuint64_t>(columns), static_cast<cuuint64_t>(rows)}, strides[] = {static_cast<cuuint64_t>(m.stride * 2)};
   const cuuint32_t box[] = {side, side}, each[] = {1, 1};
   const CUresult result = encode(&map, type == Real::bf16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 2, m.data, sizes, strides, box, each,
                                  CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
@@ -434,18 +494,32 @@ CUtensorMap map_of(Matrix m, Real type, int64_t rows, int64_t heads) {
   return map;
 }
 
-Maps maps_of(const TextAttention& on, Real type) { return {map_of(on.q, type, on.tokens, on.heads), map_of(on.k, type, on.tokens, on.kv_heads), map_of(on.v, type, on.tokens, on.kv_heads), {}}; }
+Maps maps_of(const TextAttention& on, Real type) {
+  return {map_of(on.q, type, on.tokens, on.heads * on.head_dim), map_of(on.k, type, on.tokens, on.kv_heads * on.head_dim), map_of(on.v, type, on.tokens, on.kv_heads * on.head_dim), {}};
+}
+
+/// f with the type, and the halves of a head.
+template <class F>
+void with_heads(Real type, int64_t head_dim, F&& f) {
+  with_sixteen_bits(type, [&](auto* t) {
+    if (head_dim == side) f(t, std::integral_constant<int, 1>{});
+    else f(t, std::integral_constant<int, 2>{});
+  });
+}
 
 }  // namespace
 
 void attention_cuda(const TextAttention& on, Matrix out, float* lse, Real type, void* stream) {
   if (on.tokens == 0) return;
-  with_sixteen_bits(type, [&](auto* t) {
+  with_heads(type, on.head_dim, [&](auto* t, auto halves) {
     using T = std::remove_pointer_t<decltype(t)>;
     const Layout layout = layout_of(on);
-    const dim3 blocks(static_cast<unsigned>(on.heads), static_cast<unsigned>(layout.rows * layout.tiles));
-    attention_kernel<T><<<blocks, threads, 0, static_cast<cudaStream_t>(stream)>>>(maps_of(on, type), rows_of<T>(out), lse, layout, static_cast<int>(on.heads / on.kv_heads),
-                                                                                 on.scale * log2_of_e);
+    const auto blocks = static_cast<unsigned>(layout.heads * layout.rows * layout.tiles);
+    constexpr int bytes = sizeof(Room<T, halves.value>);
+    auto* const kernel = attention_kernel<T, halves.value>;
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    kernel<<<blocks, threads, bytes, static_cast<cudaStream_t>(stream)>>>(maps_of(on, type), rows_of<T>(out), lse, layout, static_cast<int>(on.heads / on.kv_heads),
+                                                                          on.scale * log2_of_e);
   });
   launched("attention kernel");
 }
@@ -453,20 +527,21 @@ void attention_cuda(const TextAttention& on, Matrix out, float* lse, Real type, 
 void attention_backward_cuda(const TextAttention& on, const TextAttentionBack& back, Real type, void* stream) {
   if (on.tokens == 0) return;
   const auto own = static_cast<cudaStream_t>(stream);
-  with_sixteen_bits(type, [&](auto* t) {
+  with_heads(type, on.head_dim, [&](auto* t, auto halves) {
     using T = std::remove_pointer_t<decltype(t)>;
-    const auto eights = static_cast<unsigned>((on.tokens * on.heads * 8 + threads - 1) / threads);
-    output_sums_kernel<T><<<eights, threads, 0, own>>>(rows_of<const T>(back.out), rows_of<const T>(back.grad), back.room, on.tokens, static_cast<int>(on.heads));
+    const auto eights = static_cast<unsigned>((on.tokens * on.heads * on.head_dim / 8 + threads - 1) / threads);
+    output_sums_kernel<T, halves.value><<<eights, threads, 0, own>>>(rows_of<const T>(back.out), rows_of<const T>(back.grad), back.room, on.tokens, static_cast<int>(on.heads));
     Back<T> all{maps_of(on, type), back.lse, back.room, back.cosine, back.sine, rows_of<T>(back.dq), rows_of<T>(back.dk), rows_of<T>(back.dv), layout_of(on),
                 static_cast<int>(on.heads / on.kv_heads), on.scale * log2_of_e};
-    all.maps.grad = map_of(back.grad, type, on.tokens, on.heads);
-    auto* const kernel = attention_backward_kernel<T>;
-    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(BackRoom<T>));
+    all.maps.grad = map_of(back.grad, type, on.tokens, on.heads * on.head_dim);
+    constexpr int bytes = sizeof(BackRoom<T, halves.value>);
+    auto* const kernel = attention_backward_kernel<T, halves.value>;
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
     cudaLaunchAttribute cluster{};
     cluster.id = cudaLaunchAttributeClusterDimension, cluster.val.clusterDim = {static_cast<unsigned>(all.group), 1, 1};
     cudaLaunchConfig_t launch{};
-    launch.gridDim = {static_cast<unsigned>(on.heads), static_cast<unsigned>(2 * all.layout.rows * all.layout.tiles), 1}, launch.blockDim = threads;
-    launch.dynamicSmemBytes = sizeof(BackRoom<T>), launch.stream = own, launch.attrs = &cluster, launch.numAttrs = 1;
+    launch.gridDim = static_cast<unsigned>(2 * all.layout.heads * all.layout.rows * all.layout.tiles), launch.blockDim = threads;
+    launch.dynamicSmemBytes = bytes, launch.stream = own, launch.attrs = &cluster, launch.numAttrs = 1;
     cudaLaunchKernelEx(&launch, kernel, all);
   });
   launched("attention backward kernels");

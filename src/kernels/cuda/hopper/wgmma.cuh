@@ -62,8 +62,12 @@ struct Arrivals {
     asm volatile("{\n.reg .pred there;\nagain:\nmbarrier.try_wait.parity.shared::cta.b64 there, [%0], %1;\n@!there bra again;\n}\n" ::"r"(address()), "r"(turn) : "memory");
   }
 };
-/// Behind this, copies see that Arrivals have begun.
-__device__ inline void show_arrivals() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
+/// By one thread, before it asks for copies; others may await them behind a barrier of the block.
+template <int count>
+__device__ void begin_all(Arrivals (&all)[count]) {
+  for (Arrivals& one : all) one.begin();
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
 
 /// By one thread: rows from `row` on, 64 columns from `column` on, of a matrix; zeros behind its end.
 template <class T>
@@ -86,13 +90,12 @@ __device__ inline void hold(ProductSums& d) {
   for (float& x : d) asm volatile("" : "+f"(x)::"memory");
 }
 
-/// d = a b^T: [64, 64], of [64, 64] each.
+/// d = a b^T, or d += a b^T: [64, 64], of [64, 64] each.
 template <class T>
-__device__ void begin_product(ProductSums& d, const SwizzledTile<T>& a, const SwizzledTile<T>& b) {
+__device__ void begin_product(ProductSums& d, const SwizzledTile<T>& a, const SwizzledTile<T>& b, bool adds) {
   const uint64_t from_a = tile_descriptor(a), from_b = tile_descriptor(b);
 #pragma unroll
-  for (int i = 0; i < 4; ++i) step(d, from_a + i * next_columns, from_b + i * next_columns, i > 0, T());
-  commit_products();
+  for (int i = 0; i < 4; ++i) step(d, from_a + i * next_columns, from_b + i * next_columns, adds || i > 0, T());
 }
 /// d += a b, of a's pairs as a product's sums lie.
 template <class T>
@@ -103,7 +106,6 @@ __device__ void begin_product(ProductSums& d, const unsigned (&a)[16], const Swi
     const unsigned part[4] = {a[4 * i], a[4 * i + 1], a[4 * i + 2], a[4 * i + 3]};
     step(d, part, from_b + i * next_rows, T());
   }
-  commit_products();
 }
 
 }  // namespace graft::kernels
