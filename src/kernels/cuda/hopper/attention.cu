@@ -257,6 +257,18 @@ struct BackRoom {
   Arrivals arrivals[2];
 };
 
+/// What the block owns times what passes by: s is there behind it, d on its way.
+template <class T, int halves>
+__device__ void begin_step(ProductSums& s, ProductSums& d, BackRoom<T, halves>& room, int step) {
+  const int stage = step % 2;
+  room.arrivals[stage].await(step / 2 % 2);
+  begin_products();
+  begin_scores(s, room.own[0], room.passing[stage][0]);
+  begin_scores(d, room.own[1], room.passing[stage][1]);
+  await_products<1>();
+  hold(s);
+}
+
 template <class T, int halves>
 __device__ void queries_back(const Back<T>& all, BackRoom<T, halves>& room, int head, const Stretch& mine) {
   const Lane lane;
@@ -287,13 +299,8 @@ __device__ void queries_back(const Back<T>& all, BackRoom<T, halves>& room, int 
     const int stage = step % 2;
     __syncthreads();
     if (leads && first + side < mine.end) room.arrivals[stage ^ 1].expect(sizeof(room.own)), bring(stage ^ 1, first + side);
-    room.arrivals[stage].await(step / 2 % 2);
     ProductSums s, d;
-    begin_products();
-    begin_scores(s, room.own[0], room.passing[stage][0]);
-    begin_scores(d, room.own[1], room.passing[stage][1]);
-    await_products<1>();
-    hold(s);
+    begin_step(s, d, room, step);
     if (first + side > mine.begin || !one_text) blind(s, lane, first, query, from);
 #pragma unroll
     for (int i = 0; i < 32; ++i) s[i] = exp2_of(s[i] * all.scale - lse[half_of(i)]);
@@ -377,13 +384,8 @@ __device__ void keys_back(const Back<T>& all, BackRoom<T, halves>& room, int hea
     __syncthreads();
     if (leads && more) room.arrivals[stage ^ 1].expect(sizeof(room.own)), bring(stage ^ 1, first + side);
     const float next = more ? number_of(first + side) : 0;
-    room.arrivals[stage].await(step / 2 % 2);
     ProductSums s, d;
-    begin_products();
-    begin_scores(s, room.own[0], room.passing[stage][0]);
-    begin_scores(d, room.own[1], room.passing[stage][1]);
-    await_products<1>();
-    hold(s);
+    begin_step(s, d, room, step);
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
       const float2 less = *reinterpret_cast<const float2*>(room.lse[stage] + i * 8 + lane.column);
