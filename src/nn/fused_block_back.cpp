@@ -14,13 +14,6 @@ Tensor input_again(const FoldedLinears& linears, int64_t rows, const Folded& fol
   return folded.pad > 0 ? at::empty({rows, linears.in()}, like.options()) : Tensor();
 }
 
-/// [tokens, heads * dim] of a gradient that came as [batch, time, heads, dim].
-Tensor tokens_by_heads(const Tensor& x) {
-  const int64_t tokens = x.size(0) * x.size(1), columns = x.size(2) * x.size(3);
-  const bool in_rows = x.stride(3) == 1 && x.stride(2) == x.size(3) && (x.size(0) == 1 || x.stride(0) == x.stride(1) * x.size(1));
-  return in_rows ? x.as_strided({tokens, columns}, {x.stride(1), 1}) : x.reshape({tokens, columns});
-}
-
 /// Whether a layer's output goes to the residuals as it is.
 bool goes_straight(const Folded& folded, const RmsNorm* norm) { return !folded.gain.defined() && !norm; }
 
@@ -135,7 +128,7 @@ void FusedBlock::back_through_attention(Tape& t, const Tensor& d_attended, const
   const Tensor grad = d_attended.view(q.sizes());
   if (parts_.head_norms.q.defined()) {
     const auto [dq, dk, dv] = t.attention->backward(grad, q, k, v);
-    norm_rotate_backward_into(tokens_by_heads(dq), tokens_by_heads(dk), tokens_by_heads(dv), t.qkv, parts_.head_norms, t.batch.rotation, d_qkv);
+    norm_rotate_backward_into(by_token(dq), by_token(dk), by_token(dv), t.qkv, parts_.head_norms, t.batch.rotation, d_qkv);
   } else {
     t.attention->backward_into(grad, q, k, v, t.batch.rotation, d_qkv);
   }

@@ -118,7 +118,6 @@ class TilesPass : public AttentionPass {
     if (mask.texts.starts.defined()) return mask.texts.bounds.defined();
     return mask.causal && q.size(1) == k.size(1) && (at::globalContext().deterministicAlgorithms() || (q.size(3) == 64 && q.size(1) <= longest_row));
   }
-  static Tensor by_token(const Tensor& x) { return x.flatten(0, 1).flatten(1); }
   kernels::TextAttention given(const Tensor& q, const Tensor& k, const Tensor& v) const {
     const int64_t tokens = q.size(0) * q.size(1);
     return {matrix_of(by_token(q)), matrix_of(by_token(k)), matrix_of(by_token(v)), texts_.defined() ? texts_.const_data_ptr<int32_t>() : nullptr, tokens,
@@ -150,8 +149,13 @@ class TapePass : public AttentionPass {
 
 }  // namespace
 
+Tensor by_token(const Tensor& x) {
+  const int64_t tokens = x.size(0) * x.size(1), columns = x.size(2) * x.size(3);
+  const bool in_rows = x.stride(3) == 1 && x.stride(2) == x.size(3) && (x.size(0) == 1 || x.stride(0) == x.stride(1) * x.size(1));
+  return in_rows ? x.as_strided({tokens, columns}, {x.stride(1), 1}) : x.reshape({tokens, columns});
+}
+
 void AttentionPass::backward_into(const Tensor& grad, const Tensor& q, const Tensor& k, const Tensor& v, const Rotation& rotation, const Tensor& out) const {
-  const auto by_token = [](const Tensor& x) { return x.reshape({x.size(0) * x.size(1), -1}); };
   const auto [dq, dk, dv] = backward(grad, q, k, v);
   rotate_into(by_token(dq), by_token(dk), by_token(dv), q.size(3), {}, rotation, /*inverse=*/true, out);
 }

@@ -35,8 +35,6 @@ Tensor rows_in_wider(int64_t rows, int64_t columns, int64_t room, at::ScalarType
   const Tensor wide = at::full({rows, columns + room}, std::nan(""), at::TensorOptions(dtype).device(test_device())), view = wide.narrow(1, 0, columns);
   return Tensor(view).copy_(at::randn({rows, columns}));
 }
-/// What lies beside them.
-Tensor wider(const Tensor& x, int64_t room) { return x.as_strided({x.size(0), room}, x.strides(), x.storage_offset() + x.size(1)); }
 bool same_codes(const Fp8Rows& a, const Fp8Rows& b) { return a.scales.equal(b.scales) && a.values.view(at::kByte).equal(b.values.view(at::kByte)); }
 Tensor exact(const Tensor& x) { return x.cpu().to(at::kDouble).contiguous(); }
 
@@ -299,7 +297,7 @@ TEST(BlockOps, AttentionOutsideAutograd) {
       attention_pass(heads(parts[0]), heads(parts[1]), heads(parts[2]), {}, {})->backward_into(heads(grad), heads(parts[0]), heads(parts[1]), heads(parts[2]), rotation, wide);
       const auto turned = wide.split_with_sizes({width, own, own}, 1);
       for (size_t i = 0; i < 3; ++i) EXPECT_LT(error(heads(turned[i]), i < 2 ? rotate_text(grads[i], back) : grads[i]), 2 * bound(dtype)) << dtype << " " << c.columns << " " << i;
-      EXPECT_TRUE(wider(wide, 16).isnan().all().item<bool>());
+      EXPECT_TRUE(beside(wide, 16).isnan().all().item<bool>());
     }
 }
 

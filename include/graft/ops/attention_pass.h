@@ -23,6 +23,9 @@ class AttentionPass {
   Tensor out_;
 };
 
+/// [tokens, heads * head_dim] of [batch, time, heads, head_dim]: a view where it lies so.
+Tensor by_token(const Tensor& x);
+
 /// As attention() of ops/attention.h. q: [batch, queries, heads, head_dim]; k, v: [batch, keys, kv_heads, head_dim], rows in wider ones allowed.
 std::unique_ptr<AttentionPass> attention_pass(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule);
 
