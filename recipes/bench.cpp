@@ -82,7 +82,7 @@ void train(const BenchSubject& subject, const fs::path& scratch, StepTimer& time
   TrainOptions options = job.train;
   options.max_steps = int64_t{1} << 40, options.lr_scheduler = "constant", options.warmup_steps = 0;
   Trainer trainer({*subject.model, sole_adapter, [method](std::string_view name) { return method->lr_scale(name); }, *subject.data,
-                   job.data.packing ? job.data.max_length : 0, options, *options.learning_rate, {}, {}, {}, scratch, {}, {}, log,
+                   job.data.packing ? job.data.max_length : 0, subject.lengths.shared, options, *options.learning_rate, {}, {}, {}, scratch, {}, {}, log,
                    subject.model->device().is_cuda()});
   DenseCache cache(*subject.model, timer, log);
   try {
@@ -118,7 +118,7 @@ void put_memory(Json& result, const BenchSubject& subject, at::Device device, in
 /// The model is gone by now: the floor has the device for itself.
 void put_floor(Json& result, const BenchSubject& subject, at::Device device, double seconds) {
   const TrainOptions& train = subject.job.train;
-  const FloorShape shape{train.micro_batch_size, subject.longest, dtype_from_name(train.dtype, device), recompute_named(train.recompute)};
+  const FloorShape shape{train.micro_batch_size, subject.lengths.longest, dtype_from_name(train.dtype, device), recompute_named(train.recompute)};
   const Floor floor = measure_floor(*subject.outline, subject.config, shape, device, seconds);
   const auto passes = static_cast<double>(train.gradient_accumulation_steps);
   result.update({{"floor_ms", 1e3 * passes * floor.seconds()}, {"floor_products_ms", 1e3 * passes * floor.products_seconds},
@@ -147,7 +147,7 @@ Json bench(const Job& job, const BenchRequest& request, const Log& log, std::sto
   Json result = {{"program", "graft"}, {"version", GRAFT_VERSION}, {"model", fs::path(done.model.path).stem().string()},
                  {"describe", subject.model->describe()}, {"card", device_title(device)}, {"adapter", done.adapter.method},
                  {"format", done.quantization.format}, {"dtype", dtype_to_name(subject.model->dtype())}, {"recompute", done.train.recompute},
-                 {"rows", done.train.micro_batch_size}, {"columns", subject.longest}, {"accumulation", done.train.gradient_accumulation_steps},
+                 {"rows", done.train.micro_batch_size}, {"columns", subject.lengths.longest}, {"accumulation", done.train.gradient_accumulation_steps},
                  {"full_rows", subject.full_rows}, {"packed", done.data.packing}, {"layers", subject.model->layers()},
                  {"fused_layers", subject.model->fused_layers(sole_adapter)}};
   put_steps(result, subject, timer);

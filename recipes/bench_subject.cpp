@@ -14,7 +14,6 @@
 #include "graft/train/trainer.h"
 #include "jobs.h"
 #include "memory_choice.h"
-#include "plan.h"
 #include "task.h"
 
 namespace graft {
@@ -63,10 +62,10 @@ MakeModel base_of_files(BenchSubject& subject, LoadOptions load, bool own_data, 
 void settle_memory(BenchSubject& subject, at::Device device, const Log& log) {
   Job& job = subject.job;
   const StepPlanner planner(*subject.outline, subject.config, subject.storage, job.adapter, job.quantization);
-  const MemoryChoice choice = choose_for_memory(job.train, {{planner, shape_of(job, subject.longest, device)}}, device_memory(device).free);
+  const MemoryChoice choice = choose_for_memory(job.train, {{planner, shape_of(job, subject.lengths, device)}}, device_memory(device).free);
   if (job.train.recompute == automatic) log.info("train.recompute: {}: {}", choice.recompute, choice.why);
   job.train.recompute = choice.recompute, job.train.graphs = choice.graphs;
-  subject.plan = planner.plan(shape_of(job, subject.longest, device));
+  subject.plan = planner.plan(shape_of(job, subject.lengths, device));
 }
 
 /// A CPU's memory would not run out with an error: the system ends a process for it.
@@ -74,7 +73,7 @@ void check_that_it_fits(const BenchSubject& subject, at::Device device) {
   constexpr double gib = 1 << 30;
   const auto planned = static_cast<double>(subject.plan.bytes()), there = static_cast<double>(device_memory(device).total);
   require(planned <= there, "{} x {} tokens of {} take {:.1f} GiB by the plan, and {} has {:.1f}: a smaller --batch, quantization.format=nf4, train.recompute=layer",
-          subject.job.train.micro_batch_size, subject.longest, std::filesystem::path(subject.job.model.path).stem().string(), planned / gib, device.str(), there / gib);
+          subject.job.train.micro_batch_size, subject.lengths.longest, std::filesystem::path(subject.job.model.path).stem().string(), planned / gib, device.str(), there / gib);
 }
 
 /// Then the keys of another method must not be there.
@@ -117,7 +116,7 @@ BenchSubject bench_subject(Job job, const std::optional<BenchRows>& rows, const 
     subject.full_rows = lengths.empty();
     subject.data = random_dataset(all, subject.outline->vocab_size(), train.seed, scratch / "samples");
   }
-  subject.longest = longest_row(subject.job.data, *subject.data);
+  subject.lengths = lengths_of(subject.job, *subject.outline, *subject.data, device);
   settle_memory(subject, device, log);
   check_that_it_fits(subject, device);
   subject.model = make_model();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "graft/models/plan.h"
+#include "sample_lengths.h"
 #include "session.h"
 
 namespace graft {
@@ -22,7 +23,7 @@ struct BenchSubject {
   std::shared_ptr<Transformer> outline;
   std::shared_ptr<Transformer> model;     // the adapter seated
   std::optional<Dataset> data;
-  int64_t longest = 0;                    // columns of the longest row
+  SampleLengths lengths;
   bool full_rows = false;
   StepPlan plan;                          // of a step of it
 };

@@ -46,7 +46,7 @@ std::string memory_text(int64_t bytes) {
 
 int64_t graphs_pool(const StepPlan& plan, const StepShape& shape) {
   if (shape.on_cpu || !plan.replays || shape.recompute == Recompute::offload) return 0;
-  return StepGraphs::waits_for_launches(shape.rows * shape.columns, plan.hidden_size) ? plan.bytes() - plan.between_steps : 0;
+  return StepGraphs::waits_for_launches(shape.tokens(), plan.hidden_size) ? plan.bytes() - plan.between_steps : 0;
 }
 
 MemoryChoice choose_for_memory(const TrainOptions& asked, const std::vector<PlannedPass>& passes, int64_t free) {

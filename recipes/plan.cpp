@@ -8,6 +8,7 @@
 #include "graft/data/batches.h"
 #include "graft/train/trainer.h"
 #include "memory_choice.h"
+#include "sample_lengths.h"
 #include "session.h"
 #include "task.h"
 
@@ -30,8 +31,9 @@ struct Planned {
   Json config;
   std::shared_ptr<Transformer> outline;
   std::unique_ptr<StepPlanner> planner;
-  int64_t longest = 0;
+  SampleLengths lengths;
   double tokens = 0, steps = 0;  // of the whole run
+  double computed = 1;           // share of the tokens, where samples share their beginning
   bool from_data = false;
   StepShape shape;               // of the job's own micro-batch
 
@@ -41,10 +43,10 @@ struct Planned {
   }
 };
 
-void take_lengths(Planned& p, const Dataset& data) {
+void take_lengths(Planned& p, const Dataset& data, at::Device device) {
   double epoch = 0;
   for (const SourceReport& source : data.reports()) epoch += static_cast<double>(source.tokens) * source.repeat;
-  p.longest = longest_row(p.job.data, data);
+  p.lengths = lengths_of(p.job, *p.outline, data, device);
   const TrainOptions& train = p.job.train;
   const Batches batches(data, {.micro_batch_size = train.micro_batch_size,
                                .gradient_accumulation_steps = train.gradient_accumulation_steps,
@@ -53,13 +55,18 @@ void take_lengths(Planned& p, const Dataset& data) {
                                .slots = virtual_tokens_of(p.job.adapter)});
   p.steps = static_cast<double>(total_steps(train, batches.steps_per_epoch()));
   p.tokens = epoch * p.steps / static_cast<double>(batches.steps_per_epoch());
+  const double samples = static_cast<double>(train.micro_batch_size), mean = epoch / static_cast<double>(batches.samples_per_epoch());
+  p.computed = 1 - static_cast<double>(p.lengths.shared) * (samples - 1) / (samples * mean);
   p.from_data = true;
 }
 
 Planned look_at(const Job& job, const PlanRequest& request, const Log& log, const std::stop_token& stop) {
   Planned p{.job = job};
   Storage storage;
-  p.longest = job.data.max_length;
+  const at::Device device = request.gpu ? at::Device(at::kCUDA) : device_from_name(job.device);
+  const bool fp8 = job.train.dtype == "fp8";
+  if (request.gpu && (fp8 || job.train.dtype == "auto")) p.job.train.dtype = "bf16";   // of a card that is not asked
+  p.lengths.longest = job.data.max_length;
   const bool alone = job.model.path.ends_with(".json");
   if (alone) {
     require(request.tokens.has_value(), "{} is a config alone, without a tokenizer: say --tokens N", job.model.path);
@@ -71,18 +78,15 @@ Planned look_at(const Job& job, const PlanRequest& request, const Log& log, cons
     p.config = base->files->config(), p.outline = outline_model(*base->files, task);
     storage = [base, &job](const std::string& module) { return storage_of(*base->files, job.quantization, module); };
     if (!request.tokens)
-      take_lengths(p, prepare_for(*base, *p.outline, job.data, virtual_tokens_of(job.adapter), log, stop).train);
+      take_lengths(p, prepare_for(*base, *p.outline, job.data, virtual_tokens_of(job.adapter), log, stop).train, device);
   }
   if (request.tokens) {
     p.tokens = static_cast<double>(*request.tokens);
     p.steps =
-        std::ceil(p.tokens / static_cast<double>(job.train.micro_batch_size * job.train.gradient_accumulation_steps * p.longest));
+        std::ceil(p.tokens / static_cast<double>(job.train.micro_batch_size * job.train.gradient_accumulation_steps * p.lengths.longest));
   }
   p.planner = std::make_unique<StepPlanner>(*p.outline, p.config, storage, job.adapter, job.quantization);
-  const at::Device device = request.gpu ? at::Device(at::kCUDA) : device_from_name(job.device);
-  const bool fp8 = job.train.dtype == "fp8";
-  if (request.gpu && (fp8 || job.train.dtype == "auto")) p.job.train.dtype = "bf16";   // of a card that is not asked
-  p.shape = shape_of(p.job, p.longest, device);
+  p.shape = shape_of(p.job, p.lengths, device);
   p.shape.fp8 = fp8;
   return p;
 }
@@ -119,7 +123,7 @@ std::string trade_text(const Planned& p) {
     }
   std::string text = "micro-batch against recompute (FLOPs a token against keeping all)\n";
   for (const auto& [n, mode, bytes, flops] : rows)
-    text += fmt::format("  {:>4} x {:<6} {:<8} {:>11}  x{:.2f}  {:<40}{}\n", n, p.longest, recompute_names()[static_cast<size_t>(mode)], memory_text(bytes),
+    text += fmt::format("  {:>4} x {:<6} {:<8} {:>11}  x{:.2f}  {:<40}{}\n", n, p.lengths.longest, recompute_names()[static_cast<size_t>(mode)], memory_text(bytes),
                         flops / std::get<3>(rows.front()), bar(static_cast<double>(bytes), static_cast<double>(most)),
                         n == own && mode == p.shape.recompute ? "  <- this job" : "");
   return text;
@@ -129,13 +133,13 @@ std::string trade_text(const Planned& p) {
 std::string largest(const Planned& p, const StepShape& gpu, Recompute mode, double room) {
   int64_t best = 0;
   for (int64_t n = 1; n <= 64 && static_cast<double>(p.step(gpu, n, mode).bytes()) <= room; n *= 2) best = n;
-  return best == 0 ? "-" : fmt::format("{} x {}", best, p.longest);
+  return best == 0 ? "-" : fmt::format("{} x {}", best, p.lengths.longest);
 }
 
 std::string cards_text(const Planned& p) {
   StepShape gpu = p.shape;
   gpu.on_cpu = false, gpu.fused = true, gpu.dtype = at::kBFloat16;
-  const auto own = fmt::format("auto for {} x {}", p.shape.rows, p.longest);
+  const auto own = fmt::format("auto for {} x {}", p.shape.rows, p.lengths.longest);
   std::string text = fmt::format("GPUs, bf16, {:.0f} GiB left to the driver: the largest micro-batch without and with recompute, and what train.recompute is for this job's\n"
                                  "  {:>41} {:>12} {:>20}\n", card_reserve, "none", "layer", own);
   TrainOptions automatically;
@@ -166,11 +170,12 @@ std::string plan_one(const Job& job, const PlanRequest& request, int64_t beside,
   StepPlan plan = p.planner->plan(p.shape);
   if (beside > 0) plan.memory.push_back({"the other adapters", beside});
   const double tflops = request.tflops.value_or(default_tflops(device.is_cpu())),
-               seconds = plan.token_flops * p.tokens / (tflops * 1e12);
+               seconds = plan.token_flops * p.computed * p.tokens / (tflops * 1e12);
   std::string text = fmt::format("{}: {}\n{} of {} numbers are trained ({}), {} of {} layers fused\n", job.model.path, p.outline->describe(),
                                  plan.trained, plan.weights, job.adapter.method, plan.fused_layers, p.outline->layers());
-  text += fmt::format("{} x {} tokens in a forward pass, {} of them a step, {} on {}\n{}\n", job.train.micro_batch_size, p.longest,
-                      job.train.gradient_accumulation_steps, dtype_to_name(p.shape.dtype), device.str(), recompute);
+  text += fmt::format("{} x {} tokens in a forward pass{}, {} of them a step, {} on {}\n{}\n", job.train.micro_batch_size, p.lengths.longest,
+                      p.lengths.shared > 0 ? fmt::format(" (the first {}, which are all samples', once)", p.lengths.shared) : "", job.train.gradient_accumulation_steps,
+                      dtype_to_name(p.shape.dtype), device.str(), recompute);
   text += kinds_text(plan);
   if (const int64_t pool = p.job.train.graphs == automatic ? graphs_pool(plan, p.shape) : 0)
     text += fmt::format("  CUDA graphs of small passes (train.graphs) hold {} besides\n", memory_text(pool));
@@ -182,7 +187,7 @@ std::string plan_one(const Job& job, const PlanRequest& request, int64_t beside,
   text += "\n";
   text += fmt::format("{:.0f} tokens{}, {:.0f} steps; {:.3g} GFLOP a token, {:.3g} TFLOP a step\n", p.tokens,
                       p.from_data ? "" : " (as told)", p.steps, plan.token_flops / 1e9,
-                      plan.token_flops * p.tokens / std::max(1.0, p.steps) / 1e12);
+                      plan.token_flops * p.computed * p.tokens / std::max(1.0, p.steps) / 1e12);
   text += fmt::format("about {} at {} TFLOP/s{}\n\n", duration(seconds), tflops,
                       request.tflops ? "" : " (measured elsewhere; --tflops says what this device sustains)");
   return text + trade_text(p) + "\n" + cards_text(p);
@@ -191,25 +196,6 @@ std::string plan_one(const Job& job, const PlanRequest& request, int64_t beside,
 }  // namespace
 
 double default_tflops(bool on_cpu) { return on_cpu ? 0.1 : 275; }
-
-int64_t longest_row(const DataOptions& options, const Dataset& data) {
-  if (options.packing) return options.max_length;
-  int64_t longest = 0;
-  for (const SourceReport& source : data.reports()) longest = std::max(longest, source.length_max);
-  return longest;
-}
-
-StepShape shape_of(const Job& job, int64_t longest, at::Device device) {
-  return {.rows = job.train.micro_batch_size,
-          .columns = longest,
-          .dtype = dtype_from_name(job.train.dtype, device),
-          .on_cpu = device.is_cpu(),
-          .packed = job.data.packing,
-          .fp8 = job.train.dtype == "fp8",
-          .fp8_outer_layers = job.train.fp8_outer_layers,
-          .moments_in_8_bits = job.train.optimizer == "adamw_8bit",
-          .recompute = job.train.recompute_mode()};
-}
 
 std::string plan_text(const Jobs& jobs, const PlanRequest& request, const Log& log, std::stop_token stop) {
   if (jobs.each.size() == 1) return plan_one(jobs.each.front().job, request, 0, log, stop);

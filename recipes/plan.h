@@ -22,10 +22,4 @@ double default_tflops(bool on_cpu);
 /// Memory by kind, FLOPs, steps and time, micro-batch against recompute, and other cards. model.path may be a config.json alone.
 std::string plan_text(const Jobs& jobs, const PlanRequest& request, const Log& log, std::stop_token stop = {});
 
-/// Tokens of the longest row that training lays out, without virtual ones.
-int64_t longest_row(const DataOptions& options, const Dataset& data);
-
-/// A job's micro-batch whose longest row has so many tokens. train.recompute is to be chosen where it is `auto`.
-StepShape shape_of(const Job& job, int64_t longest, at::Device device);
-
 }  // namespace graft

@@ -19,9 +19,9 @@
 #include "memory_choice.h"
 #include "model_writer.h"
 #include "out_of_memory.h"
-#include "plan.h"
 #include "run_facts.h"
 #include "run_record.h"
+#include "sample_lengths.h"
 #include "session.h"
 #include "task.h"
 
@@ -37,6 +37,7 @@ struct Member {
   std::optional<Checkpoint> checkpoint;
   Log log;   // says whose message it is, where there are several
   std::optional<PreparedData> data;
+  SampleLengths lengths;
   std::unique_ptr<Trainer> trainer;
   std::vector<SamplePrompt> prompts;
   std::unique_ptr<RunRecord> record;
@@ -123,6 +124,7 @@ Task prepare(std::vector<Member>& members, const Base& base, const std::stop_tok
     const auto outline = outline_model(*base.files, own);
     target_sites(*outline, member.job.adapter), saved_sites(*outline, member.job.adapter), token_sites(*outline, member.job.adapter);
     member.data = prepare_for(base, *outline, member.job.data, virtual_tokens_of(member.job.adapter), member.log, stop);
+    member.lengths = lengths_of(member.job, *outline, member.data->train, device_from_name(member.job.device));
   }
   return *task;
 }
@@ -133,7 +135,7 @@ void make_trainer(Member& member, Transformer& model, const Base& base, const Js
   seat(model, member, base);
   member.trainer = std::make_unique<Trainer>(
       TrainerSetup{model, member.name, [method](std::string_view name) { return method->lr_scale(name); }, member.data->train,
-                   job.data.packing ? job.data.max_length : 0, job.train,
+                   job.data.packing ? job.data.max_length : 0, member.lengths.shared, job.train,
                    *job.train.learning_rate, job.eval, make_evaluation(model, member, base, stop), job.checkpoint, job.output_dir, facts, to_yaml(job), member.log,
                    model.device().is_cuda()});
   if (member.checkpoint) {
@@ -165,7 +167,7 @@ int64_t settle_memory(std::vector<Member>& members, const Base& base, const Task
     const Job& job = member.job;
     const Storage storage = [&](const std::string& module) { return storage_of(*base.files, job.quantization, module); };
     planners.push_back(std::make_unique<StepPlanner>(*outline, base.files->config(), storage, job.adapter, job.quantization));
-    passes.push_back({*planners.back(), shape_of(job, longest_row(job.data, member.data->train), device), planners.back()->adapter_bytes()});
+    passes.push_back({*planners.back(), shape_of(job, member.lengths, device), planners.back()->adapter_bytes()});
     held += passes.back().beside, rows += passes.back().shape.rows;
   }
   for (PlannedPass& pass : passes) {
@@ -208,7 +210,7 @@ void train(Transformer& model, std::vector<Member>& members, const Log& log, con
 void run_jobs(std::vector<RunPart> parts, bool allow_change, Observer& observer, const Log& log, std::stop_token stop) {
   std::vector<Member> members;
   for (auto& [name, job, checkpoint] : parts)
-    members.push_back({name, std::move(job), std::move(checkpoint), parts.size() == 1 ? log : named(log, name), std::nullopt, nullptr, {}, nullptr});
+    members.push_back({name, std::move(job), std::move(checkpoint), parts.size() == 1 ? log : named(log, name), std::nullopt, {}, nullptr, {}, nullptr});
   const Job& job = members.front().job;   // of what they share
   const Deterministic repeatable(job.deterministic);
   const at::Device device = device_from_name(job.device);

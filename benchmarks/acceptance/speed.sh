@@ -172,7 +172,7 @@ suite() {
   else line "$1 ($count tests on $device)" "$(grep -c '^\[  FAILED' "$log") lines of failure" passes short; fi
 }
 fused() { suite "fused blocks are the plain path" test_contract 'Fused*:*/Fused*'; }
-packed_equal() { suite "packed rows are one sample a row" test_contract '*Packing*'; }
+packed_equal() { suite "packed rows, and a beginning that samples share, are one sample a row" test_contract '*Packing*:*SharedBeginning*'; }
 deterministic() {
   local free
   ours "1B bf16 4x512" llama-3.2-1b --batch 4x512 --no-floor train.dtype=bf16 || return 0

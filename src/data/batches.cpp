@@ -97,7 +97,7 @@ std::vector<HostBatch> Batches::next() {
   int64_t segment = cursor_.epoch * samples_per_epoch() + first_segments_[index];
   std::vector<HostBatch> batches;
   for (const auto& rows : cut(steps_[index], options_.micro_batch_size)) {
-    batches.push_back(rows_.empty() ? make_batch(dataset_, rows, segment) : packed(rows, segment));
+    batches.push_back(rows_.empty() ? make_batch(dataset_, rows, segment, options_.shared) : packed(rows, segment));
     segment += std::ssize(batches.back().samples);
   }
   if (++cursor_.step_in_epoch == steps_per_epoch()) cursor_ = {cursor_.epoch + 1, 0};
@@ -123,10 +123,10 @@ std::vector<std::vector<int64_t>> evaluation_batches(const Dataset& dataset, int
   return cut(order, rows);
 }
 
-HostBatch make_batch(const Dataset& dataset, std::span<const int64_t> samples, int64_t first_segment) {
+HostBatch make_batch(const Dataset& dataset, std::span<const int64_t> samples, int64_t first_segment, int64_t shared) {
   std::vector<SampleView> views;
   for (const int64_t sample : samples) views.push_back(dataset.sample(sample));
-  HostBatch batch = make_batch(views, dataset.task(), first_segment);
+  HostBatch batch = shared > 0 ? make_packed_batch({&views, 1}, first_segment, shared) : make_batch(views, dataset.task(), first_segment);
   batch.samples.assign(samples.begin(), samples.end());
   return batch;
 }

@@ -38,28 +38,32 @@ void put_types(HostBatch& batch, const SampleView& sample, size_t begin) {
 
 }  // namespace
 
-HostBatch make_packed_batch(std::span<const std::vector<SampleView>> rows, int64_t first_segment) {
+HostBatch make_packed_batch(std::span<const std::vector<SampleView>> rows, int64_t first_segment, int64_t shared) {
   HostBatch batch;
   batch.packed = true;
+  batch.shared = shared;
   batch.rows = std::ssize(rows);
   for (const auto& row : rows) {
-    int64_t length = 0;
-    for (const SampleView& sample : row) length += std::ssize(sample.ids);
+    int64_t length = shared;
+    for (const SampleView& sample : row) length += std::ssize(sample.ids) - shared;
     batch.columns = std::max(batch.columns, length);
   }
+  const auto beginning = static_cast<size_t>(shared);
   for (const auto& row : rows) {
+    const auto put = [&](std::span<const int32_t> ids, int64_t position, int64_t segment) {
+      for (const int32_t id : ids) batch.ids.push_back(id), batch.positions.push_back(position++), batch.segments.push_back(segment);
+      batch.targets.resize(batch.ids.size(), -100);
+    };
+    put(row.front().ids.first(beginning), 0, shared_segment);
     for (const SampleView& sample : row) {
       const size_t begin = batch.ids.size();
-      batch.ids.insert(batch.ids.end(), sample.ids.begin(), sample.ids.end());
-      for (int64_t t = 0; t < std::ssize(sample.ids); ++t) batch.positions.push_back(t);
-      batch.segments.resize(batch.ids.size(), first_segment);
-      batch.targets.resize(batch.ids.size(), -100);
-      put_next_tokens(batch, sample, begin);
+      const SampleView rest{sample.ids.subspan(beginning), sample.learn.subspan(beginning)};
+      put(rest.ids, shared, first_segment++);
+      put_next_tokens(batch, rest, begin);
       batch.token_count += std::ssize(sample.ids);
-      ++first_segment;
     }
     const auto end = static_cast<size_t>((&row - rows.data() + 1) * batch.columns);
-    batch.ids.resize(end, 0), batch.segments.resize(end, -1), batch.targets.resize(end, -100);
+    batch.ids.resize(end, 0), batch.segments.resize(end, padding_segment), batch.targets.resize(end, -100);
     while (batch.positions.size() < end) batch.positions.push_back(batch.positions.back() + 1);
   }
   return batch;
@@ -72,7 +76,7 @@ HostBatch make_batch(std::span<const SampleView> samples, const Task& task, int6
   const auto columns = static_cast<size_t>(batch.columns), size = samples.size() * columns;
   batch.ids.assign(size, 0);
   batch.positions.resize(size);
-  batch.segments.assign(size, -1);
+  batch.segments.assign(size, padding_segment);
   batch.targets.assign(size, -100);
   if (task.labels_texts()) batch.pooling = task.pooling;
   if (task.kind == TaskKind::regression) batch.values.assign(size, 0);

@@ -34,9 +34,11 @@ int64_t StepPlanner::adapter_bytes() const { return subject_->adapters.held * 4 
 
 StepPlan StepPlanner::plan(const StepShape& given) const {
   const PlanSubject& s = *subject_;
-  StepShape shape = given;
-  shape.columns += s.adapters.prompt;
-  if (given.targets < 0) shape.targets = given.rows * given.columns;
+  StepShape text = given;
+  text.columns += s.adapters.prompt;
+  StepShape shape = text;
+  if (shape.shared > 0) shape.columns = shape.tokens(), shape.rows = 1, shape.packed = true;
+  if (given.targets < 0) shape.targets = text.tokens();
   StepPlan plan;
   plan.trained = s.adapters.trained;
   for (const Site* site : s.outline.sites())
@@ -45,7 +47,7 @@ StepPlan StepPlanner::plan(const StepShape& given) const {
   if (shape.fused) plan.fused_layers = std::ranges::count(s.adapters.fused, true);
   plan.replays = plan.fused_layers == s.outline.layers() && s.outline.task().kind == TaskKind::causal_lm &&
                  std::ranges::all_of(s.adapters.seats, [](const auto& seat) { return is_kept_update(seat.second); });
-  plan.token_flops = flops_of(s.outline, s.blocks, s.adapters, s.facts, shape);
+  plan.token_flops = flops_of(s.outline, s.blocks, s.adapters, s.facts, text);
   play_step(s, shape, plan);
   return plan;
 }

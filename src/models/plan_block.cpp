@@ -205,7 +205,7 @@ int64_t BlockBytes::total() const {
 
 /// Packed texts are attended one by one, but by a GPU in fp32.
 bool masked(const BlockSetting& s) {
-  return s.facts.encoder || s.prefix > 0 || (s.shape.packed && !s.shape.on_cpu && s.shape.dtype == at::kFloat) || (s.facts.window > 0 && s.shape.columns > s.facts.window);
+  return s.facts.encoder || s.prefix > 0 || (s.shape.packed && !s.shape.on_cpu && s.shape.dtype == at::kFloat) || (s.facts.window > 0 && s.shape.shared == 0 && s.shape.columns > s.facts.window);
 }
 
 bool equal_heads(const BlockSetting& s) { return (!s.shape.on_cpu && at::elementSize(s.shape.dtype) > 2) || s.facts.text_attention(); }

@@ -11,6 +11,8 @@
 namespace graft {
 namespace {
 
+static_assert(shared_segment == everyone);
+
 Tensor padded(const Tensor& x, int64_t columns, int64_t value) { return at::constant_pad_nd(x, {0, columns - x.size(1)}, value); }
 
 /// Positions go on counting in padding.
@@ -54,7 +56,7 @@ Batch to_batch(const HostBatch& host, at::Device device) {
   if (host.packed) {
     const TextPlaces places = text_places(host);
     const auto placed = [&](const std::vector<int32_t>& values) { return staged(at::tensor(values, at::kInt), device).to(device, /*non_blocking=*/true); };
-    batch.texts = {placed(places.starts), places.longest, device.is_cuda() ? placed(places.bounds()).view({-1, 2}) : Tensor()};
+    batch.texts = {placed(places.starts), places.longest, device.is_cuda() ? placed(places.bounds()).view({-1, 2}) : Tensor(), host.shared};
   }
   return batch;
 }
@@ -68,20 +70,25 @@ int64_t in_few_sizes(int64_t size) {
 std::vector<int32_t> TextPlaces::bounds() const {
   std::vector<int32_t> of_tokens;
   of_tokens.reserve(2 * static_cast<size_t>(starts.back()));
-  for (size_t i = 1; i < starts.size(); ++i)
-    for (int32_t t = starts[i - 1]; t < starts[i]; ++t) of_tokens.push_back(starts[i - 1]), of_tokens.push_back(starts[i]);
+  for (size_t i = 1; i < starts.size(); ++i) {
+    const int32_t begin = starts[i - 1];
+    const bool is_shared = shared > 0 && begin % columns == 0;
+    const int32_t end = is_shared ? begin + static_cast<int32_t>(columns) : starts[i];
+    for (int32_t t = begin; t < starts[i]; ++t) of_tokens.push_back(begin), of_tokens.push_back(end);
+  }
   return of_tokens;
 }
 
 TextPlaces text_places(const HostBatch& host) {
-  TextPlaces places;
+  TextPlaces places{.columns = host.columns, .shared = host.shared};
   const int64_t tokens = host.rows * host.columns;
   const int64_t* segments = host.segments.data();
   for (int64_t t = 0; t < tokens; ++t)
     if (t % host.columns == 0 || segments[t] != segments[t - 1]) places.starts.push_back(static_cast<int32_t>(t));
   places.starts.push_back(static_cast<int32_t>(tokens));
   for (size_t i = 1; i < places.starts.size(); ++i) places.longest = std::max<int64_t>(places.longest, places.starts[i] - places.starts[i - 1]);
-  places.longest = std::min(in_few_sizes(places.longest), host.columns);
+  constexpr int64_t tile = 128;   // of queries that a block of a GPU takes: shorter texts cost it as much
+  places.longest = std::min(in_few_sizes((places.longest + tile - 1) / tile * tile), host.columns);
   places.starts.resize(static_cast<size_t>(in_few_sizes(std::ssize(places.starts) - 1) + 1), static_cast<int32_t>(tokens));
   return places;
 }

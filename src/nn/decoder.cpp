@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "graft/core/error.h"
+#include "graft/data/batches.h"
 #include "graft/ops/recompute.h"
 #include "by_parts.h"
 
@@ -17,6 +18,11 @@ std::string describe(const LayerView& view) {
   std::string text = view.rope ? fmt::format("RoPE {} (theta {})", view.rope->type, view.rope->theta) : "no RoPE";
   if (view.window > 0) text += fmt::format(" in a window of {}", view.window);
   return text;
+}
+
+/// At least as long as any.
+int64_t longest_text(const Batch& batch) {
+  return batch.texts.starts.defined() ? batch.texts.shared + batch.texts.longest : batch.ids.size(1);
 }
 
 std::unique_ptr<FusedBlock> fused(const DecoderLayer& layer, const std::shared_ptr<BetweenBlocks>& between) {
@@ -83,7 +89,7 @@ void Decoder::make_head(TensorSource& source) {
 Tensor Decoder::embedded(const Batch& batch) const {
   Tensor x = embed_->forward(batch.ids, batch);  // [batch, time, dim]
   if (positions_)
-    x = x + positions_->forward(batch.positions.masked_fill(batch.segments.lt(0), 0), batch);  // padding may count past the table
+    x = x + positions_->forward(batch.positions.masked_fill(batch.segments.eq(padding_segment), 0), batch);  // padding may count past the table
   return embedding_dropout_(x, batch);
 }
 
@@ -109,7 +115,7 @@ Batch Decoder::seen_by(const Kind& kind, const Batch& batch, const Keys& keys) c
     seen.rotation = rotation_at(batch.positions, frequencies, rope->attention_factor);
   }
   const bool own_keys = keys.segments.is_same(batch.segments),
-             in_reach = kind.view.window == 0 || batch.ids.size(1) <= kind.view.window;
+             in_reach = kind.view.window == 0 || longest_text(batch) <= kind.view.window;
   const bool by_text = batch.texts.starts.defined() && shape_.dropout.attention == 0 && attends_by_text(device(), dtype(), shape_.head_dim, shape_.scores);
   if (own_keys && in_reach && by_text)
     seen.mask = {false, {}, batch.texts};
@@ -193,6 +199,16 @@ std::string Decoder::describe() const {
       "{} layers of {} (feed-forward {}), {} heads, {} key/value heads of {}, vocabulary {}, {} positions, {}, {} head", s.layers,
       s.hidden_size, s.intermediate_size, s.heads, s.kv_heads, s.head_dim, s.vocab_size, s.max_positions, fmt::join(views, ", "),
       !head_ ? name_of(task_.kind) : std::string_view(s.tied_head ? "tied" : "own"));
+}
+
+bool Decoder::shares_beginnings(at::Device device, at::ScalarType dtype, int64_t longest) const {
+  const DecoderDropout& drops = shape_.dropout;
+  const auto is_blind_to_length = [&](const Kind& kind) {
+    const bool in_reach = kind.view.window == 0 || longest + longest / 8 + 128 <= kind.view.window;   // texts' lengths are rounded up (text_places)
+    return in_reach && !(kind.view.rope && depends_on_length(*kind.view.rope));
+  };
+  return attends_by_text(device, dtype, shape_.head_dim, shape_.scores) && drops.embedding == 0 && drops.attention == 0 && drops.residual == 0 &&
+         std::ranges::all_of(kinds_, is_blind_to_length);
 }
 
 bool Decoder::cache_holds(int64_t from, int64_t to) const {

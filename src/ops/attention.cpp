@@ -7,6 +7,7 @@
 
 #include "attention_on_cpu.h"
 #include "graft/kernels/api.h"
+#include "graft/ops/attention_pass.h"
 
 namespace graft {
 namespace {
@@ -20,32 +21,23 @@ Tensor allowed_by(const AttentionMask& mask, const Tensor& scores) {
   return at::ones({scores.size(2), scores.size(3)}, scores.options().dtype(at::kBool)).tril();
 }
 
-Tensor attention_by_text(const Tensor& q, const Tensor& k, const Tensor& v, const Texts& texts, const ScoreRule& rule) {
-  const Tensor out = std::get<0>(at::_flash_attention_forward(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), texts.starts, texts.starts, texts.longest, texts.longest, 0.0,
-                                                              /*is_causal=*/true, /*return_debug_mask=*/false, rule.scale));
-  return out.view({q.size(0), q.size(1), -1});
-}
-
 }  // namespace
 
 bool attends_by_text(at::Device device, at::ScalarType dtype, int64_t head_dim, const ScoreRule& rule) {
   if (rule.cap > 0) return false;
   if (device.is_cpu()) return dtype != at::kDouble;
   const bool narrow = dtype == at::kBFloat16 || dtype == at::kHalf;
-  return narrow && head_dim % 8 == 0 && head_dim <= 256 && kernels::cuda_compute_capability(device.index()) >= 80;
+  return narrow && head_dim % 8 == 0 && head_dim <= 256 && (!device.has_index() || kernels::cuda_compute_capability(device.index()) >= 80);
 }
 
 Tensor visible(const Tensor& query_segments, const Tensor& query_positions, const Tensor& key_segments,
                const Tensor& key_positions, int64_t window) {
   const Tensor queries = query_positions.unsqueeze(2), keys = key_positions.unsqueeze(1);
   const Tensor same = query_segments.unsqueeze(2).eq(key_segments.unsqueeze(1));
-  Tensor before = keys.le(queries), prefix = key_segments.eq(everyone).unsqueeze(1);
-  if (window > 0) {
-    const Tensor near = keys.gt(queries - window);
-    before = before.logical_and(near), prefix = prefix.logical_and(near);
-  }
-  const Tensor padding = query_segments.lt(0).unsqueeze(2);  // a padding query sees all padding, whatever its position
-  return same.logical_and(before.logical_or(padding)).logical_or(prefix).unsqueeze(1);
+  Tensor before = keys.le(queries);
+  if (window > 0) before = before.logical_and(keys.gt(queries - window));
+  const Tensor padding = query_segments.eq(-1).unsqueeze(2);  // a padding query sees all padding, whatever its position
+  return same.logical_and(before.logical_or(padding)).logical_or(key_segments.eq(everyone).unsqueeze(1).logical_and(before)).unsqueeze(1);
 }
 
 Tensor visible_both_ways(const Tensor& query_segments, const Tensor& key_segments) {
@@ -55,7 +47,7 @@ Tensor visible_both_ways(const Tensor& query_segments, const Tensor& key_segment
 
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule) {
   if (has_cpu_attention(q, mask, rule)) return attention_on_cpu(q, k, v, mask, rule);
-  if (mask.texts.starts.defined()) return attention_by_text(q, k, v, mask.texts, rule);
+  if (mask.texts.starts.defined()) return attention_by_pass(q, k, v, mask, rule);
   if (rule.cap > 0) return attention_text(q, k, v, mask, rule);  // SDPA has no cap
   const int64_t groups = q.size(2) / k.size(2);
   const bool grouped = groups > 1 && q.device().is_cuda() && q.element_size() == 2;  // kernels of wider types take equal heads only

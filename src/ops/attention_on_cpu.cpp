@@ -3,10 +3,12 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <array>
 #include <cmath>
 
 #include "graft/kernels/attention.h"
 #include "graft/ops/launch.h"
+#include "joined_attention.h"
 
 namespace graft {
 namespace {
@@ -46,64 +48,89 @@ std::vector<Text> texts_of(const Tensor& q, const Tensor& k, const Tensor& start
   return texts;
 }
 
-/// Heads of queries, keys, values and results by token.
-struct Setting {
-  Tensor q, k, v, out, lse;   // lse: fp32 [heads, tokens]
-  Sight sight;
-  std::vector<Text> texts;
-
-  /// f(head, text's, head's number) for each head of each text, cut over threads.
-  template <class F>
-  void for_heads(F&& f) const {
-    const int64_t heads = q.size(1), group = heads / k.size(1);
-    at::parallel_for(0, std::ssize(texts) * heads, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t h = i % heads, row = i / heads;
-        const Text& text = texts[static_cast<size_t>(row)];
-        kernels::AttentionHead head;
-        head.q = head_at(q, text.query, h), head.out = head_at(out, text.query, h);
-        head.k = head_at(k, text.key, h / group), head.v = head_at(v, text.key, h / group);
-        head.lse = lse.mutable_data_ptr<float>() + h * lse.size(1) + text.query;
-        head.queries = text.queries, head.keys = text.keys, head.dim = q.size(2);
-        head.scale = static_cast<float>(sight.scale), head.causal = sight.causal;
-        if (const Tensor& allowed = sight.allowed; allowed.defined()) head.allowed = allowed.const_data_ptr<bool>() + row * allowed.stride(0), head.allowed_stride = allowed.stride(1);
-        f(head, text, h);
-      }
-    });
-  }
+/// Queries, keys and values by row, and what comes of them: lse is fp32 [heads, tokens].
+struct Heads {
+  Tensor q, k, v, out, lse;
 };
+
+/// f(head, text's, head's number) for each head of each text, cut over threads by heads: texts differ in length.
+template <class F>
+void for_heads(const Heads& in, const Sight& sight, F&& f) {
+  const Tensor q = by_token(in.q), k = by_token(in.k), v = by_token(in.v), out = by_token(in.out);
+  const std::vector<Text> texts = texts_of(in.q, in.k, sight.starts);
+  const int64_t heads = q.size(1), group = heads / k.size(1), rows = std::ssize(texts);
+  at::parallel_for(0, heads * rows, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t h = i / rows, row = i % rows;
+      const Text& text = texts[static_cast<size_t>(row)];
+      kernels::AttentionHead head;
+      head.q = head_at(q, text.query, h), head.out = head_at(out, text.query, h);
+      head.k = head_at(k, text.key, h / group), head.v = head_at(v, text.key, h / group);
+      head.lse = in.lse.mutable_data_ptr<float>() + h * in.lse.size(1) + text.query;
+      head.queries = text.queries, head.keys = text.keys, head.dim = q.size(2);
+      head.scale = static_cast<float>(sight.scale), head.causal = sight.causal;
+      if (const Tensor& allowed = sight.allowed; allowed.defined()) head.allowed = allowed.const_data_ptr<bool>() + row * allowed.stride(0), head.allowed_stride = allowed.stride(1);
+      f(head, text, h);
+    }
+  });
+}
+
+Heads attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sight& sight) {
+  const Heads heads{q, k, v, at::empty(q.sizes(), q.options()), at::empty({q.size(2), q.size(0) * q.size(1)}, q.options().dtype(at::kFloat))};
+  for_heads(heads, sight, [&](const kernels::AttentionHead& head, const Text&, int64_t) { kernels::attention_cpu(head, real_type(q)); });
+  return heads;
+}
+
+/// Of q, k and v.
+std::array<Tensor, 3> attend_back(const Heads& heads, const Sight& sight, const Tensor& out_grad) {
+  const auto& [q, k, v, out, lse] = heads;
+  const int64_t group = q.size(2) / k.size(2);
+  const Tensor grad = by_token(out_grad), dq = at::empty(out.sizes(), out.options());
+  // A group's heads add to the same keys and values: each by itself first.
+  const std::vector<int64_t> each{k.size(0), k.size(1), k.size(2), group, k.size(3)};
+  const Tensor dk = at::empty(each, k.options()), dv = at::empty(each, v.options());
+  const Tensor d_query = by_token(dq), d_key = by_token(dk.flatten(2, 3)), d_value = by_token(dv.flatten(2, 3));
+  for_heads(heads, sight, [&](const kernels::AttentionHead& head, const Text& text, int64_t h) {
+    kernels::attention_backward_cpu(head, {head_at(grad, text.query, h), head_at(d_query, text.query, h), head_at(d_key, text.key, h), head_at(d_value, text.key, h)}, real_type(q));
+  });
+  const auto grouped = [&](const Tensor& d) { return group == 1 ? d.squeeze(3) : d.sum(3); };
+  return {dq, grouped(dk), grouped(dv)};
+}
+
+/// lse of queries [heads, batch * queries] as joined_attention.h has it.
+Tensor by_query(const Tensor& lse, const Tensor& q) { return lse.view({lse.size(0), q.size(0), q.size(1)}).permute({1, 2, 0}); }
 
 class AttentionOnCpu : public torch::autograd::Function<AttentionOnCpu> {
  public:
   using Context = torch::autograd::AutogradContext;
-  static Tensor forward(Context* context, const Tensor& q, const Tensor& k, const Tensor& v, const Sight& sight) {
-    const Tensor out = at::empty(q.sizes(), q.options()), lse = at::empty({q.size(2), q.size(0) * q.size(1)}, q.options().dtype(at::kFloat));
-    setting(q, k, v, out, lse, sight).for_heads([&](const kernels::AttentionHead& head, const Text&, int64_t) { kernels::attention_cpu(head, real_type(q)); });
-    context->save_for_backward({q, k, v, out, lse, sight.allowed, sight.starts});
-    context->saved_data["causal"] = sight.causal, context->saved_data["scale"] = sight.scale;
-    return out.flatten(2);
+  static Tensor forward(Context* context, const Tensor& q, const Tensor& k, const Tensor& v, const Sight& sight, int64_t shared) {
+    const Heads own = attend(q, k, v, sight);
+    if (shared > 0) {
+      const Heads more = attend(behind(q, shared), before(k, shared), before(v, shared), of_shared(sight));
+      join_attention({behind(own.out, shared), behind(by_query(own.lse, q), shared)}, {more.out, by_query(more.lse, more.q)});
+    }
+    context->save_for_backward({q, k, v, own.out, own.lse, sight.allowed, sight.starts});
+    context->saved_data["causal"] = sight.causal, context->saved_data["scale"] = sight.scale, context->saved_data["shared"] = shared;
+    return own.out.flatten(2);
   }
   static torch::autograd::variable_list backward(Context* context, torch::autograd::variable_list grads) {
     const auto saved = context->get_saved_variables();
-    const Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3];
-    const int64_t group = q.size(2) / k.size(2);
-    const Tensor grad = by_token(grads[0].unflatten(2, {q.size(2), -1})), dq = at::empty(out.sizes(), out.options());
-    // A group's heads add to the same keys and values: each by itself first.
-    const std::vector<int64_t> each{k.size(0), k.size(1), k.size(2), group, k.size(3)};
-    const Tensor dk = at::empty(each, k.options()), dv = at::empty(each, v.options());
-    const Tensor d_query = by_token(dq), d_key = by_token(dk.flatten(2, 3)), d_value = by_token(dv.flatten(2, 3));
-    setting(q, k, v, out, saved[4], {saved[5], saved[6], context->saved_data["causal"].toBool(), context->saved_data["scale"].toDouble()})
-        .for_heads([&](const kernels::AttentionHead& head, const Text& text, int64_t h) {
-          kernels::attention_backward_cpu(head, {head_at(grad, text.query, h), head_at(d_query, text.query, h), head_at(d_key, text.key, h), head_at(d_value, text.key, h)}, real_type(q));
-        });
-    const auto grouped = [&](const Tensor& d) { return group == 1 ? d.squeeze(3) : d.sum(3); };
-    return {dq, grouped(dk), grouped(dv), Tensor()};
+    const Heads heads{saved[0], saved[1], saved[2], saved[3], saved[4]};
+    const Sight sight{saved[5], saved[6], context->saved_data["causal"].toBool(), context->saved_data["scale"].toDouble()};
+    const Tensor grad = grads[0].unflatten(2, {heads.q.size(2), -1});
+    const auto [dq, dk, dv] = attend_back(heads, sight, grad);
+    if (const int64_t shared = context->saved_data["shared"].toInt(); shared > 0) {
+      const Tensor lse = behind(by_query(heads.lse, heads.q), shared).permute({2, 0, 1}).flatten(1).contiguous();
+      const auto [more_q, more_k, more_v] =
+          attend_back({behind(heads.q, shared), before(heads.k, shared), before(heads.v, shared), behind(heads.out, shared), lse}, of_shared(sight), behind(grad, shared));
+      behind(dq, shared).add_(more_q), before(dk, shared).add_(more_k), before(dv, shared).add_(more_v);
+    }
+    return {dq, dk, dv, Tensor(), Tensor()};
   }
 
  private:
-  static Setting setting(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out, const Tensor& lse, const Sight& sight) {
-    return {by_token(q), by_token(k), by_token(v), by_token(out), lse, sight, texts_of(q, k, sight.starts)};
-  }
+  /// What the texts of a row share is seen by all tokens behind it.
+  static Sight of_shared(const Sight& own) { return {{}, {}, false, own.scale}; }
 };
 
 }  // namespace
@@ -116,7 +143,7 @@ Tensor attention_on_cpu(const Tensor& q, const Tensor& k, const Tensor& v, const
   Sight sight{{}, mask.texts.starts, true, rule.scale.value_or(1 / std::sqrt(static_cast<double>(q.size(3))))};
   if (!sight.starts.defined() && mask.allowed.defined()) sight.allowed = mask.allowed.expand({q.size(0), 1, q.size(1), k.size(1)}).squeeze(1).contiguous();
   if (!sight.starts.defined()) sight.causal = mask.causal && !mask.allowed.defined();
-  return AttentionOnCpu::apply(q, k, v, sight);
+  return AttentionOnCpu::apply(q, k, v, sight, mask.texts.shared);
 }
 
 }  // namespace graft

@@ -102,6 +102,11 @@ Tensor score_rows(Transformer& model, const std::string& adapter, const std::vec
   return scores;
 }
 
+int64_t shared_in_evaluation(const Transformer& model, const std::string& adapter, const Dataset& data, int64_t batch_size) {
+  const bool may = model.virtual_tokens(adapter).count() == 0 && model.shares_beginnings(model.device(), model.dtype(), longest_sample(data));
+  return may ? shared_beginning(data, batch_size) : 0;
+}
+
 }  // namespace
 
 EvalReport evaluate_loss(Transformer& model, const std::string& adapter, const Dataset& data, int64_t batch_size, std::stop_token stop) {
@@ -110,9 +115,10 @@ EvalReport evaluate_loss(Transformer& model, const std::string& adapter, const D
   const auto start = std::chrono::steady_clock::now();
   EvalReport report;
   double sum = 0, correct = 0;
+  const int64_t shared = shared_in_evaluation(model, adapter, data, batch_size);
   for (const auto& samples : evaluation_batches(data, batch_size)) {
     obey(stop);
-    const HostBatch host = with_virtual_tokens(make_batch(data, samples, 0), model.virtual_tokens(adapter));
+    const HostBatch host = with_virtual_tokens(make_batch(data, samples, 0, shared), model.virtual_tokens(adapter));
     Batch batch = to_batch(host, model.device());
     batch.adapter = adapter;
     const Tensor targets = at::tensor(host.targets, at::kLong).to(model.device());
@@ -122,7 +128,7 @@ EvalReport evaluate_loss(Transformer& model, const std::string& adapter, const D
     const TokenScores scores = token_scores(rows, head, targets.index_select(0, labelled));
     sum -= scores.log_probability.sum(at::kDouble).item<double>();
     correct += scores.correct.sum().item<double>();
-    report.samples += host.rows, report.targets += host.target_count;
+    report.samples += std::ssize(samples), report.targets += host.target_count;
   }
   check(report.targets > 0, "nothing to evaluate: the held-out data has no target tokens");
   report.loss = sum / static_cast<double>(report.targets);

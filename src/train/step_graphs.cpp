@@ -69,7 +69,7 @@ void StepGraphs::add_gradients(const std::vector<LaidOut>& given) {
   for (LaidOut& part : pass) {
     widen(part.host, in_few_sizes(part.host.columns));
     const TextPlaces texts = part.host.packed ? text_places(part.host) : TextPlaces();
-    shape.emplace_back(part.adapter, part.host.rows, part.host.columns, labelled_in_graph(part.host), std::ssize(texts.starts), texts.longest);
+    shape.emplace_back(part.adapter, part.host.rows, part.host.columns, labelled_in_graph(part.host), std::ssize(texts.starts), texts.longest, texts.shared);
   }
   auto found = graphs_.find(shape);
   if (found == graphs_.end()) {   // its first time, as capturing wants it

@@ -23,7 +23,8 @@ BatchOptions batch_options(const TrainerSetup& setup) {
           .gradient_accumulation_steps = setup.options.gradient_accumulation_steps,
           .seed = setup.options.seed,
           .row_length = setup.row_length,
-          .slots = setup.model.virtual_tokens(setup.adapter).slots};
+          .slots = setup.model.virtual_tokens(setup.adapter).slots,
+          .shared = setup.shared};
 }
 
 Schedule make_schedule(const TrainOptions& options, int64_t total) {
@@ -77,6 +78,7 @@ Trainer::Trainer(TrainerSetup setup)
                     graphs_ && replays ? "; passes of small shapes are captured as graphs" : "");
   if (setup_.row_length > 0)
     setup_.log.info("packed: {} samples an epoch in {} rows of at most {} tokens", batches_.samples_per_epoch(), batches_.rows_per_epoch(), setup_.row_length);
+  if (setup_.shared > 0) setup_.log.info("all samples begin with the same {} tokens: a micro-batch computes them once", setup_.shared);
 }
 
 void Trainer::restore(const Checkpoint& checkpoint) {

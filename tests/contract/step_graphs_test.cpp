@@ -69,20 +69,21 @@ TEST(StepGraphs, GradientsAreThoseWithout) {
 }
 
 /// Rows that hold several texts, in 16 bits, where a GPU attends text by text: their number and lengths differ from step to step.
-class PackedStepGraphs : public ::testing::TestWithParam<int64_t> {};
-INSTANTIATE_TEST_SUITE_P(HeadDim, PackedStepGraphs, ::testing::Values(8, 64));   // 64: graft's own attention on Hopper
+class PackedStepGraphs : public ::testing::TestWithParam<std::pair<int64_t, int64_t>> {};   // columns of a head (64: graft's own attention on Hopper), and of a beginning that texts share
+INSTANTIATE_TEST_SUITE_P(HeadDim, PackedStepGraphs, ::testing::Values(std::pair{8, 0}, std::pair{64, 0}, std::pair{8, 9}, std::pair{64, 9}));
 
 TEST_P(PackedStepGraphs, GradientsAreThoseWithout) {
-  const auto m = grafted_llama("lora", 0, at::kBFloat16, GetParam());
+  const auto [head_dim, shared] = GetParam();
+  const auto m = grafted_llama("lora", 0, at::kBFloat16, head_dim);
   StepGraphs graphs(*m);
   for (int64_t s = 0; s < 6; ++s) {
     HostBatch host = rows_of(64, 2, static_cast<uint64_t>(s));
-    host.packed = true;
+    host.packed = true, host.shared = shared;
     for (int64_t row = 0; row < 2; ++row)
       for (int64_t t = 0, start = 0; t < 61; ++t) {
-        if (t > 0 && t % (9 + s + row) == 0) start = t;
+        if (t == shared || (t > shared && t % (9 + s + row) == 0)) start = t;
         const auto at = static_cast<size_t>(row * 64 + t);
-        host.segments[at] = row * 100 + start, host.positions[at] = t - start;
+        host.segments[at] = t < shared ? shared_segment : row * 100 + start, host.positions[at] = t < shared ? t : shared + t - start;
       }
     TensorMap with, without;
     const double loss = step(*m, {{"a", {host}, {}}}, &graphs, with)[0];

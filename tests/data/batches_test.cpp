@@ -215,6 +215,62 @@ TEST_F(BatchesTest, TargetsAreTheNextLearntTokens) {
   EXPECT_EQ(batch.token_count, 7);
 }
 
+/// A prompt and an answer a line.
+class SharedBeginningTest : public BatchesTest {
+ protected:
+  Dataset prompts(const std::vector<std::pair<std::string, std::string>>& samples, const std::string& name = "prompts") {
+    std::string text;
+    for (const auto& [prompt, completion] : samples) text += Json{{"prompt", prompt}, {"completion", completion}}.dump() + "\n";
+    return prepare(train_on(write(name + ".jsonl", text))).train;
+  }
+};
+
+TEST_F(SharedBeginningTest, EndsWhereSamplesDifferOrLearn) {
+  const std::string words = "say it again: ";
+  const auto differ = prompts({{words + "one", "1"}, {words + "two", "2"}, {words + "three", "3"}});
+  EXPECT_EQ(shared_beginning(differ, 8), std::ssize(words));
+  EXPECT_EQ(shared_beginning(differ, 1), 0);
+  // The prompt's last token predicts what each answer begins with.
+  EXPECT_EQ(shared_beginning(prompts({{words, "1"}, {words, "2"}}, "answers"), 8), std::ssize(words) - 1);
+  EXPECT_EQ(shared_beginning(prompts({{words, "1"}, {words, "1"}}, "twins"), 8), std::ssize(words) - 1);
+  EXPECT_EQ(shared_beginning(prompts({{words + "one", "1"}, {words + "two", "2"}, {"or not", "3"}}, "another"), 8), 0);
+  EXPECT_EQ(shared_beginning(prompts({{"", words + "one"}, {"", words + "two"}}, "learnt"), 8), 0);
+  // Not worth a row of its own: short, or a small part of what follows.
+  EXPECT_EQ(shared_beginning(prompts({{"short: one", "1"}, {"short: two", "2"}}, "short"), 8), 0);
+  const std::string much = " " + std::string(200, 'x');
+  EXPECT_EQ(shared_beginning(prompts({{words + "one" + much, "1"}, {words + "two" + much, "2"}}, "long"), 8), 0);
+}
+
+TEST_F(SharedBeginningTest, LiesInAMicroBatchOnce) {
+  const std::string words = "say it again: ";
+  const Dataset data = prompts({{words + "one", "1"}, {words + "two", "22"}, {words + "three", "333"}});
+  const int64_t shared = shared_beginning(data, 3);
+  Batches batches(data, {.micro_batch_size = 3, .gradient_accumulation_steps = 1, .shuffle = false, .shared = shared});
+  const HostBatch batch = batches.next().front();
+  const HostBatch apart = make_batch(data, batch.samples, 0);
+  EXPECT_EQ(batch.shared, shared);
+  EXPECT_EQ(batch.rows, 1);
+  EXPECT_EQ(batch.columns, apart.token_count - 2 * shared);
+  EXPECT_EQ(batch.token_count, apart.token_count);
+  EXPECT_EQ(batch.target_count, apart.target_count);
+  size_t at = 0;
+  for (; at < static_cast<size_t>(shared); ++at) {
+    EXPECT_EQ(batch.ids[at], words[at]);
+    EXPECT_EQ(batch.positions[at], static_cast<int64_t>(at));
+    EXPECT_EQ(batch.segments[at], shared_segment);
+    EXPECT_EQ(batch.targets[at], -100);
+  }
+  for (int64_t row = 0; row < apart.rows; ++row)
+    for (int64_t t = shared; t < data.length(batch.samples[static_cast<size_t>(row)]); ++t, ++at) {
+      const auto from = static_cast<size_t>(row * apart.columns + t);
+      EXPECT_EQ(batch.ids[at], apart.ids[from]) << at;
+      EXPECT_EQ(batch.positions[at], t) << at;
+      EXPECT_EQ(batch.segments[at], row) << at;
+      EXPECT_EQ(batch.targets[at], apart.targets[from]) << at;
+    }
+  EXPECT_EQ(at, batch.ids.size());
+}
+
 TEST_F(BatchesTest, EvaluationSeesEachSampleOnceInOrderOfLength) {
   const Dataset data = dataset(103);
   std::vector<int64_t> lengths;

@@ -21,6 +21,7 @@ struct Case {
   Task task{};
   bool fused = false;
   double dropout = 0;
+  int64_t shared = 0;
 };
 Case on_golden(const std::string& name, const std::string& method) { return {read_json(golden(name) / "config.json"), name, method}; }
 
@@ -32,6 +33,19 @@ HostBatch full_rows(int64_t vocabulary, int64_t columns, const Task& task) {
     batch.targets.push_back(task.kind == TaskKind::causal_lm ? (i + 1) % vocabulary : i % 2);
   }
   batch.target_count = rows * columns;
+  return batch;
+}
+
+/// The same texts in one row, behind so many tokens that they begin with.
+HostBatch sharing_row(int64_t vocabulary, int64_t columns, int64_t shared) {
+  HostBatch batch;
+  const int64_t rest = columns - shared;
+  batch.rows = 1, batch.columns = batch.token_count = batch.target_count = shared + rows * rest, batch.packed = true, batch.shared = shared;
+  for (int64_t i = 0; i < batch.columns; ++i) {
+    const bool is_shared = i < shared;
+    batch.ids.push_back(i % vocabulary), batch.targets.push_back((i + 1) % vocabulary);
+    batch.positions.push_back(is_shared ? i : shared + (i - shared) % rest), batch.segments.push_back(is_shared ? shared_segment : (i - shared) / rest);
+  }
   return batch;
 }
 
@@ -67,7 +81,7 @@ Compared compare(const Case& c) {
   for (const auto& [name, tensor] : parameters(*model, "a"))
     if (tensor.requires_grad()) list.push_back({name, tensor});
   AdamW optimizer(list, {});
-  const HostBatch batch = full_rows(model->vocab_size(), columns, c.task);
+  const HostBatch batch = c.shared > 0 ? sharing_row(model->vocab_size(), columns, c.shared) : full_rows(model->vocab_size(), columns, c.task);
   tensors.reset();
   for (int64_t step = 0; step < 2; ++step) {
     optimizer.zero_grad();
@@ -77,7 +91,7 @@ Compared compare(const Case& c) {
   const int64_t measured = tensors.peak();
   const StepPlan plan = plan_step(
       *outline_model(c.config, c.task), c.config, [&](const std::string& module) { return scheme_for(load.quantization, module); },
-      options, load.quantization, {.rows = rows, .columns = columns, .dtype = c.dtype, .fused = c.fused, .recompute = c.recompute});
+      options, load.quantization, {.rows = rows, .columns = columns, .shared = c.shared, .dtype = c.dtype, .fused = c.fused, .recompute = c.recompute});
   EXPECT_EQ(plan.fused_layers, model->fused_layers("a")) << c.name;
   EXPECT_EQ(plan.trained, trainable_elements(*model, "a")) << c.method;
   return {plan, measured};
@@ -94,6 +108,7 @@ std::vector<Case> plain_cases() {
   for (const char* family : {"tiny_chat", "tiny_chat", "gpt2", "gemma2", "phi3", "qwen3", "olmo2", "bert_base"}) all.push_back(on_golden(family, "lora"));
   all.back().task = {.kind = TaskKind::token_classification, .labels = {"a", "b"}};
   all.end()[-8].format = "nf4", all.end()[-7].dtype = at::kBFloat16;
+  all.push_back(on_golden("tiny_chat", "lora")), all.back().shared = 40;
   return all;
 }
 
@@ -117,6 +132,7 @@ std::vector<Case> fused_cases() {
     for (const char* method : {"prompt_tuning", "prefix_tuning", "full"}) one("llama", method).recompute = recompute;
     for (const char* method : {"dora", "vera", "ia3"})
       for (const char* family : {"llama", "qwen3"}) one(family, method).recompute = recompute;
+    one("llama", "lora").shared = 40, all.back().recompute = recompute;
     one("llama", "lora").dropout = 0.1, all.back().recompute = recompute;
   }
   return all;

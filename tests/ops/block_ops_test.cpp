@@ -364,33 +364,60 @@ TEST(BlockOps, SumsOverTokens) {
       }
 }
 
-/// Two rows of texts, the last one padding, and two empty ones behind them: as the mask of their segments has it, by autograd and by a pass.
+/// Texts of rows, each row's first of `shared` tokens seen by all of it.
+struct TextRows {
+  int64_t rows, columns;
+  std::vector<int32_t> starts;
+  int64_t longest, shared = 0;
+};
+
+/// As the mask of their segments has it, by autograd and by a pass.
+void expect_text_by_text(const TextRows& texts, at::ScalarType dtype, int64_t dim) {
+  const auto& [rows, columns, starts, longest, shared] = texts;
+  const int64_t heads = 4, kv_heads = 2;
+  const ScoreRule rule{0.3};
+  if (!attends_by_text(test_device(), dtype, dim, rule)) return;
+  Tensor segments = at::empty({rows * columns}, at::kLong), positions = at::empty({rows * columns}, at::kLong);
+  for (size_t i = 0; i + 1 < starts.size(); ++i) {
+    const bool is_shared = shared > 0 && starts[i] % columns == 0;
+    for (int32_t t = starts[i]; t < starts[i + 1]; ++t)
+      segments[t] = is_shared ? everyone : static_cast<int64_t>(i), positions[t] = t - starts[i] + (is_shared ? 0 : shared);
+  }
+  segments = segments.view({rows, columns}), positions = positions.view({rows, columns});
+  const auto random = [&](int64_t own, uint64_t seed) { return rows_in_wider(rows * columns, own * dim, 8, dtype, seed).view({rows, columns, own, dim}); };
+  std::vector<Tensor> given{random(heads, 1), random(kv_heads, 2), random(kv_heads, 3)}, wide, leaves;
+  for (const Tensor& x : given) wide.push_back(exact(x).requires_grad_(true)), leaves.push_back(x.clone().requires_grad_(true));
+  const Tensor grad = random(heads, 4).clone(), expected = attention_text(wide[0], wide[1], wide[2], {false, visible(segments, positions, segments, positions)}, rule);
+  const Tensor bounds = at::tensor(TextPlaces{starts, longest, columns, shared}.bounds(), at::kInt).view({-1, 2});
+  const AttentionMask mask{false, {}, {at::tensor(starts, at::kInt).to(test_device()), longest, bounds.to(test_device()), shared}};
+  const Tensor out = attention(leaves[0], leaves[1], leaves[2], mask, rule);
+  torch::autograd::backward({expected}, {exact(grad).view(expected.sizes())});
+  torch::autograd::backward({out}, {grad.view(out.sizes())});
+  const auto pass = attention_pass(given[0], given[1], given[2], mask, rule);
+  const auto grads = pass->backward(grad, given[0], given[1], given[2]);
+  const std::string which = fmt::format("{} of {} columns, {} rows of {}, {} shared", at::toString(dtype), dim, rows, columns, shared);
+  EXPECT_LT(relative(out.detach(), expected.detach()), 2 * bound(dtype)) << which;
+  EXPECT_LT(relative(pass->out().reshape(out.sizes()), expected.detach()), 2 * bound(dtype)) << which;
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_LT(relative(leaves[i].grad(), wide[i].grad()), 4 * bound(dtype)) << which << ", input " << i;
+    EXPECT_LT(relative(grads[i], wide[i].grad()), 4 * bound(dtype)) << which << ", input " << i;
+  }
+}
+
+constexpr std::pair<at::ScalarType, int64_t> text_heads[] = {{at::kFloat, 16}, {at::kBFloat16, 16}, {at::kHalf, 16}, {at::kBFloat16, 64}, {at::kHalf, 128}};
+
+/// Two rows of texts, the last one padding, and two empty ones behind them.
 TEST(BlockOps, AttentionTextByText) {
-  for (const auto& [dtype, dim] : {std::pair<at::ScalarType, int64_t>{at::kFloat, 16}, {at::kBFloat16, 16}, {at::kHalf, 16}, {at::kBFloat16, 64}, {at::kHalf, 128}}) {
-    const int64_t rows = 2, columns = 70, heads = 4, kv_heads = 2;
-    const ScoreRule rule{0.3};
-    if (!attends_by_text(test_device(), dtype, dim, rule)) continue;
-    const std::vector<int32_t> starts{0, 5, 6, 50, 70, 100, 139, 140, 140, 140};
-    Tensor segments = at::empty({rows * columns}, at::kLong), positions = at::empty({rows * columns}, at::kLong);
-    for (size_t i = 0; i + 1 < starts.size(); ++i)
-      for (int32_t t = starts[i]; t < starts[i + 1]; ++t) segments[t] = static_cast<int64_t>(i), positions[t] = t - starts[i];
-    segments = segments.view({rows, columns}), positions = positions.view({rows, columns});
-    const auto random = [&](int64_t own, uint64_t seed) { return rows_in_wider(rows * columns, own * dim, 8, dtype, seed).view({rows, columns, own, dim}); };
-    std::vector<Tensor> given{random(heads, 1), random(kv_heads, 2), random(kv_heads, 3)}, wide, leaves;
-    for (const Tensor& x : given) wide.push_back(exact(x).requires_grad_(true)), leaves.push_back(x.clone().requires_grad_(true));
-    const Tensor grad = random(heads, 4).clone(), expected = attention_text(wide[0], wide[1], wide[2], {false, visible(segments, positions, segments, positions)}, rule);
-    const AttentionMask mask{false, {}, {at::tensor(starts, at::kInt).to(test_device()), 48, at::tensor(TextPlaces{starts, 48}.bounds(), at::kInt).view({-1, 2}).to(test_device())}};
-    const Tensor out = attention(leaves[0], leaves[1], leaves[2], mask, rule);
-    torch::autograd::backward({expected}, {exact(grad).view(expected.sizes())});
-    torch::autograd::backward({out}, {grad.view(out.sizes())});
-    const auto pass = attention_pass(given[0], given[1], given[2], mask, rule);
-    const auto grads = pass->backward(grad, given[0], given[1], given[2]);
-    EXPECT_LT(relative(out.detach(), expected.detach()), 2 * bound(dtype)) << dtype;
-    EXPECT_LT(relative(pass->out().reshape(out.sizes()), expected.detach()), 2 * bound(dtype)) << dtype;
-    for (size_t i = 0; i < 3; ++i) {
-      EXPECT_LT(relative(leaves[i].grad(), wide[i].grad()), 4 * bound(dtype)) << dtype << " " << i;
-      EXPECT_LT(relative(grads[i], wide[i].grad()), 4 * bound(dtype)) << dtype << " " << i;
-    }
+  for (const auto& [dtype, dim] : text_heads) expect_text_by_text({2, 70, {0, 5, 6, 50, 70, 100, 139, 140, 140, 140}, 48}, dtype, dim);
+}
+
+/// What is shared ends within a tile, with one, behind one; texts that begin beside it and far behind; two such rows.
+TEST(BlockOps, AttentionToASharedBeginning) {
+  for (const auto& [dtype, dim] : text_heads) {
+    expect_text_by_text({1, 300, {0, 5, 9, 60, 64, 150, 151, 280, 300, 300}, 136, 5}, dtype, dim);
+    expect_text_by_text({1, 300, {0, 64, 70, 127, 128, 200, 300}, 104, 64}, dtype, dim);
+    expect_text_by_text({1, 500, {0, 133, 140, 191, 192, 320, 470, 500}, 152, 133}, dtype, dim);
+    expect_text_by_text({2, 70, {0, 20, 21, 70, 90, 120, 139, 140, 140}, 52, 20}, dtype, dim);
   }
 }
 

@@ -81,6 +81,35 @@ TEST(Ops, AttentionMatchesItsText) {
   EXPECT_LT(largest_difference(attention(q, k, v, {}, capped)[1][4].slice(0, 40, 48), at::matmul(weights, v[1].select(1, 1))), 1e-5);
 }
 
+/// Two rows of three texts behind what they share, padding at the end of one.
+TEST(Ops, AttentionToASharedBeginningMatchesItsTextInFloat64) {
+  at::manual_seed(7);
+  constexpr int64_t shared = 5, columns = 140, dim = 16;
+  const int64_t ends[2][3] = {{70, 72, 140}, {6, 90, 120}};
+  Tensor segments = at::full({2, columns}, -1, at::kLong), positions = at::zeros({2, columns}, at::kLong);
+  std::vector<int32_t> starts;
+  for (int64_t row = 0; row < 2; ++row) {
+    int64_t begin = 0, position = 0;
+    const auto text = [&](int64_t end, int64_t segment) {
+      if (begin < end) starts.push_back(static_cast<int32_t>(row * columns + begin));
+      segments[row].slice(0, begin, end).fill_(segment);
+      positions[row].slice(0, begin, end).copy_(at::arange(position, position + end - begin));
+      begin = end, position = shared;
+    };
+    text(shared, everyone);
+    for (const int64_t end : ends[row]) text(end, end);
+    text(columns, -1);
+  }
+  starts.push_back(2 * columns);
+  AttentionMask by_text;
+  by_text.texts = {at::tensor(starts, at::kInt), 84, {}, shared};
+  const AttentionMask by_mask{false, visible(segments, positions, segments, positions)};
+  const Tensor real = segments.ne(-1).unsqueeze(2);   // who padding sees does not matter
+  const auto heads = [](auto& in) { return std::tuple{in[0].slice(2, 0, 4), in[0].slice(2, 4, 6), in[0].slice(2, 6, 8)}; };
+  compare({at::randn({2, columns, 8, dim}, at::kDouble)}, [&](auto& in) { const auto [q, k, v] = heads(in); return attention(q, k, v, by_text) * real; },
+          [&](auto& in) { const auto [q, k, v] = heads(in); return attention_text(q, k, v, by_mask) * real; });
+}
+
 /// More queries than a block, heads in wider rows, columns that fill no panel; queries that see nobody get zeros and give nothing.
 TEST(Ops, AttentionOnTheCpuMatchesItsTextInFloat64) {
   at::manual_seed(5);

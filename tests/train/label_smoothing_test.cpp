@@ -67,7 +67,7 @@ TEST(LabelSmoothing, TrainingReportsItsOwnLossAndEvaluationThePlainOne) {
     const auto model = adapted("llama");
     TrainOptions options;
     options.max_steps = 1, options.micro_batch_size = 4, options.gradient_accumulation_steps = 1, options.label_smoothing = smoothing;
-    Trainer trainer({*model, sole_adapter, [](std::string_view) { return 1.0; }, data, 0, options, 1e-30, {}, [&] { return evaluate_loss(*model, sole_adapter, data, 4); },
+    Trainer trainer({*model, sole_adapter, [](std::string_view) { return 1.0; }, data, 0, 0, options, 1e-30, {}, [&] { return evaluate_loss(*model, sole_adapter, data, 4); },
                      {}, folder / std::to_string(smoothing), {}, "", {}});
     Losses seen;
     trainer.run(seen);

@@ -37,7 +37,7 @@ struct Course {
     graft_adapter(*model, sole_adapter, adapter, 3);
     TrainOptions options;
     options.max_steps = last_step, options.micro_batch_size = 2, options.gradient_accumulation_steps = 2, options.max_skipped_steps = 3;
-    trainer = std::make_unique<Trainer>(TrainerSetup{*model, sole_adapter, [](std::string_view) { return 1.0; }, data, 0, options, 1e-2, EvalOptions{.every = 5},
+    trainer = std::make_unique<Trainer>(TrainerSetup{*model, sole_adapter, [](std::string_view) { return 1.0; }, data, 0, 0, options, 1e-2, EvalOptions{.every = 5},
                                                      [] { return EvalReport{.loss = 1}; }, CheckpointOptions{.every = "4", .keep = 9}, std::move(folder), {}, "", {}, late});
   }
 

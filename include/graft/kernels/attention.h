@@ -31,6 +31,7 @@ struct TextAttention {
   const int32_t* texts = nullptr;    // [tokens, 2]: where each token's text begins and ends; none: a row of `columns` is a text
   int64_t tokens = 0, columns = 0, heads = 0, kv_heads = 0, head_dim = 64;
   float scale = 1;
+  int64_t shared = 0;                // so many tokens, the first text, are seen by all behind them: it ends with the last
 };
 /// lse: [heads, tokens], of base 2.
 void attention_cuda(const TextAttention& on, Matrix out, float* lse, Real type, void* stream);

@@ -16,6 +16,7 @@ namespace graft {
 /// A micro-batch and how it is computed.
 struct StepShape {
   int64_t rows = 1, columns = 2048;  // texts, and tokens of the longest; virtual tokens are added
+  int64_t shared = 0;                // of them so many, in front, are all texts' and lie there once, in one row with what each goes on with
   int64_t targets = -1;              // positions with a target; -1: all
   at::ScalarType dtype = at::kFloat;
   bool on_cpu = true;        // the CPU's kernels keep other tensors than the readable text, which a GPU runs
@@ -24,6 +25,7 @@ struct StepShape {
   bool fp8 = false, fp8_outer_layers = false;  // frozen products of fused blocks in 8 bits, from copies
   bool moments_in_8_bits = false;              // the optimizer's (train.optimizer: adamw_8bit)
   Recompute recompute = Recompute::none;
+  int64_t tokens() const { return shared + rows * (columns - shared); }
 };
 
 struct PlannedBytes {

@@ -38,7 +38,8 @@ Batch to_batch(const HostBatch& host, at::Device device);
 /// Where the texts of packed rows lie (Texts, on the host), their number and the length of the longest rounded up to a few sizes.
 struct TextPlaces {
   std::vector<int32_t> starts;
-  int64_t longest = 0;
+  int64_t longest = 0, columns = 0, shared = 0;
+  /// What is shared ends with its row.
   std::vector<int32_t> bounds() const;
 };
 TextPlaces text_places(const HostBatch& host);

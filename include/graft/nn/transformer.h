@@ -45,6 +45,9 @@ class Transformer : public torch::nn::Module {
   virtual bool tied_head() const { return false; }
   virtual at::Device device() const = 0;
   virtual at::ScalarType dtype() const = 0;
+  /// Whether in training on such a device, texts of at most so many tokens may share a beginning that their row holds once (Texts::shared): nothing in
+  /// the model drops, none of it depends on a text's length, and attention goes text by text.
+  virtual bool shares_beginnings(at::Device device, at::ScalarType dtype, int64_t longest) const { return false; }
   virtual void set_recompute(Recompute mode) = 0;
   void set_recompute(bool on) { set_recompute(on ? Recompute::layer : Recompute::none); }
   /// Whether blocks may run as one node each (nn/fused_block.h), where they can: so on a GPU from the start.

@@ -28,5 +28,7 @@ Tensor by_token(const Tensor& x);
 
 /// As attention() of ops/attention.h. q: [batch, queries, heads, head_dim]; k, v: [batch, keys, kv_heads, head_dim], rows in wider ones allowed.
 std::unique_ptr<AttentionPass> attention_pass(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule);
+/// The same as a node of autograd: [batch, queries, heads * head_dim].
+Tensor attention_by_pass(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule);
 
 }  // namespace graft

@@ -27,7 +27,7 @@ class StepGraphs {
   bool replays() const { return replays_; }
 
  private:
-  using Shape = std::vector<std::tuple<std::string, int64_t, int64_t, int64_t, int64_t, int64_t>>;   // of each adapter: rows, columns, labelled, texts and the longest
+  using Shape = std::vector<std::tuple<std::string, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t>>;   // of each adapter: rows, columns, labelled, texts, the longest and shared
   struct Graph {
     std::vector<Placed> pass;       // the tensors that it reads, and the totals that it adds to
     std::function<void()> replay;   // empty: the shape was seen once

@@ -33,6 +33,7 @@ struct TrainerSetup {
   std::function<double(std::string_view parameter)> lr_scale;   // of a parameter, by name
   Dataset train;
   int64_t row_length = 0;                                       // data.packing: tokens that a row holds, virtual ones counted; 0: a row a sample
+  int64_t shared = 0;                                           // tokens that all samples begin with and a micro-batch holds once (data/batches.h)
   TrainOptions options;
   double learning_rate = 0;
   EvalOptions eval;

@@ -21,7 +21,7 @@ __global__ void __launch_bounds__(threads) attention_kernel(const __grid_constan
   const bool leads = threadIdx.x == 0;
   const int head = static_cast<int>(blockIdx.x) % layout.heads, turn = static_cast<int>(blockIdx.x) / layout.heads;
   const Stretch mine = layout.tile(turn % layout.rows, layout.tiles - 1 - turn / layout.rows);   // the longest first
-  const int begin = layout.text_of(mine.begin).begin;
+  const int text = layout.text_of(mine.begin).begin, begin = layout.seen_from(0, text);
   const auto bring = [&](int stage, int first) {
     copy_tokens(room.keys[stage], maps.k, head / group, first, room.arrivals[stage]), copy_tokens(room.values[stage], maps.v, head / group, first, room.arrivals[stage]);
   };
@@ -31,23 +31,24 @@ __global__ void __launch_bounds__(threads) attention_kernel(const __grid_constan
     copy_tokens(queries, maps.q, head, mine.begin, arrivals[0]);
     bring(0, begin);
   }
-  const bool one_text = begin >= layout.text_of(mine.end - 1).begin;
+  const bool one_text = text >= layout.text_of(mine.end - 1).begin;
   int query[2], from[2];
 #pragma unroll
   for (int h = 0; h < 2; ++h) query[h] = mine.begin + lane.row + 8 * h, from[h] = layout.text_of(min(query[h], mine.end - 1)).begin;
   HeadSums<halves> sums;
   float largest[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};
-  for (int first = begin, step = 0; first < mine.end; first += side, ++step) {
+  for (int first = begin, next, step = 0; first < mine.end; first = next, ++step) {
     const int stage = step % 2;
+    next = layout.seen_from(first + side, text);
     __syncthreads();   // what was read may be written; Arrivals have begun
-    if (leads && first + side < mine.end) arrivals[stage ^ 1].expect(2 * sizeof(queries)), bring(stage ^ 1, first + side);
+    if (leads && next < mine.end) arrivals[stage ^ 1].expect(2 * sizeof(queries)), bring(stage ^ 1, next);
     arrivals[stage].await(step / 2 % 2);
     ProductSums s;
     begin_products();
     begin_scores(s, queries, keys[stage]);
     await_products<0>();
     hold(s);
-    if (first + side > mine.begin || !one_text) blind(s, lane, first, query, from);
+    if (first + side > mine.begin || !one_text || layout.is_mixed(first)) blind(s, layout, lane, first, query, from);
     float grown[2];
 #pragma unroll
     for (int h = 0; h < 2; ++h) {

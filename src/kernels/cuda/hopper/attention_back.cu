@@ -68,7 +68,7 @@ template <class T, int halves>
 __device__ void queries_back(const Back<T>& all, BackRoom<T, halves>& room, int head, const Stretch& mine) {
   const Lane lane;
   const bool leads = threadIdx.x == 0;
-  const int begin = all.layout.text_of(mine.begin).begin;
+  const int text = all.layout.text_of(mine.begin).begin, begin = all.layout.seen_from(0, text);
   const auto bring = [&](int stage, int first) {
     copy_tokens(room.passing[stage][0], all.maps.k, head / all.group, first, room.arrivals[stage]);
     copy_tokens(room.passing[stage][1], all.maps.v, head / all.group, first, room.arrivals[stage]);
@@ -79,7 +79,7 @@ __device__ void queries_back(const Back<T>& all, BackRoom<T, halves>& room, int 
     copy_tokens(room.own[0], all.maps.q, head, mine.begin, room.arrivals[0]), copy_tokens(room.own[1], all.maps.grad, head, mine.begin, room.arrivals[0]);
     bring(0, begin);
   }
-  const bool one_text = begin >= all.layout.text_of(mine.end - 1).begin;
+  const bool one_text = text >= all.layout.text_of(mine.end - 1).begin;
   int query[2], from[2];
   float lse[2], subtracted[2];
 #pragma unroll
@@ -90,13 +90,14 @@ __device__ void queries_back(const Back<T>& all, BackRoom<T, halves>& room, int 
     lse[h] = all.lse[head * int64_t{all.layout.tokens} + token], subtracted[h] = all.output_sums[head * int64_t{all.layout.tokens} + token];
   }
   HeadSums<halves> sums;
-  for (int first = begin, step = 0; first < mine.end; first += side, ++step) {
+  for (int first = begin, next, step = 0; first < mine.end; first = next, ++step) {
     const int stage = step % 2;
+    next = all.layout.seen_from(first + side, text);
     __syncthreads();
-    if (leads && first + side < mine.end) room.arrivals[stage ^ 1].expect(sizeof(room.own)), bring(stage ^ 1, first + side);
+    if (leads && next < mine.end) room.arrivals[stage ^ 1].expect(sizeof(room.own)), bring(stage ^ 1, next);
     ProductSums s, d;
     begin_step(s, d, room, step);
-    if (first + side > mine.begin || !one_text) blind(s, lane, first, query, from);
+    if (first + side > mine.begin || !one_text || all.layout.is_mixed(first)) blind(s, all.layout, lane, first, query, from);
 #pragma unroll
     for (int i = 0; i < 32; ++i) s[i] = exp2_of(s[i] * all.scale - lse[half_of(i)]);
     await_products<0>();
@@ -151,7 +152,8 @@ __device__ inline void leave_cluster() { asm volatile("barrier.cluster.arrive.re
 template <class T, int halves>
 __device__ void keys_back(const Back<T>& all, BackRoom<T, halves>& room, int head, const Stretch& mine) {
   const Lane lane;
-  const int thread = static_cast<int>(threadIdx.x), own = head / all.group, end = all.layout.text_of(mine.end - 1).end;
+  const int thread = static_cast<int>(threadIdx.x), own = head / all.group;
+  const int first_end = all.layout.text_of(mine.begin).end, last_end = all.layout.text_of(mine.end - 1).end, end = max(first_end, last_end);   // shared keys' is the last
   const bool leads = thread == 0;
   // Of the queries that pass by, half of the threads know the one number, half the other.
   const float* const of_queries = (thread < side ? all.lse : all.output_sums) + head * int64_t{all.layout.tokens} + thread % side;
@@ -168,7 +170,7 @@ __device__ void keys_back(const Back<T>& all, BackRoom<T, halves>& room, int hea
     bring(0, mine.begin);
   }
   kept[0] = number_of(mine.begin);
-  const bool one_text = mine.end - mine.begin == side && all.layout.text_of(mine.begin).end >= end;
+  const bool one_text = mine.end - mine.begin == side && first_end == last_end;
   int key[2], until[2];
 #pragma unroll
   for (int h = 0; h < 2; ++h) key[h] = mine.begin + lane.row + 8 * h, until[h] = key[h] < mine.end ? all.layout.text_of(key[h]).end : 0;

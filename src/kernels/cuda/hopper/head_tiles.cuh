@@ -22,12 +22,17 @@ struct Stretch {
 struct Layout {
   const int2* texts;
   int tokens, columns, rows, tiles, heads;   // tiles of a row
+  int shared;                                // tokens at the beginning that all others see
 
   __device__ Stretch text_of(int token) const {
     if (texts) return {texts[token].x, texts[token].y};
     const int begin = token / columns * columns;
     return {begin, begin + columns};
   }
+  /// Of queries whose text begins at `text`, the first key from `key` on that they see: what is shared, then their own.
+  __device__ int seen_from(int key, int text) const { return key < shared ? key : max(key, text); }
+  /// Whether some of a tile of keys is shared, and some is not.
+  __device__ bool is_mixed(int first) const { return first < shared && first + side > shared; }
   __device__ Stretch tile(int row, int index) const {
     const int begin = row * columns + index * side, end = (row + 1) * columns;
     return {begin, min(begin + side, end)};
@@ -124,10 +129,10 @@ __device__ void write_rows(const HeadSums<halves>& sums, HeadTile<T, halves>& th
 }
 
 /// Scores of queries (rows) and keys from `first` on: what a query does not see weighs nothing.
-__device__ inline void blind(ProductSums& s, const Lane& lane, int first, const int (&query)[2], const int (&from)[2]) {
+__device__ inline void blind(ProductSums& s, const Layout& layout, const Lane& lane, int first, const int (&query)[2], const int (&from)[2]) {
 #pragma unroll
   for (int i = 0; i < 32; ++i)
-    if (const int key = first + lane.column + column_of(i); key > query[half_of(i)] || key < from[half_of(i)]) s[i] = -INFINITY;
+    if (const int key = first + lane.column + column_of(i); key > query[half_of(i)] || (key < from[half_of(i)] && key >= layout.shared)) s[i] = -INFINITY;
 }
 
 struct Maps {
@@ -137,7 +142,7 @@ struct Maps {
 inline Layout layout_of(const TextAttention& on) {
   const auto columns = static_cast<int>(on.columns);
   return {reinterpret_cast<const int2*>(on.texts), static_cast<int>(on.tokens), columns, static_cast<int>(on.tokens / columns), (columns + side - 1) / side,
-          static_cast<int>(on.heads)};
+          static_cast<int>(on.heads), static_cast<int>(on.shared)};
 }
 
 /// As copy_tile reads a matrix of so many columns.
