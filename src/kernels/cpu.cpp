@@ -78,10 +78,10 @@ template <class T>
 void dropout_rows(const T* x, T* y, int64_t rows, int64_t columns, const int64_t* segments, const int64_t* positions, DropoutKey key,
                   float p) {
   const float scale = 1.0f / (1.0f - p);
-  const uint32_t threshold = dropout_threshold(p);
+  const uint32_t threshold = dropout_threshold(p), step = step_of(key);
   for (int64_t i = 0; i < rows; ++i, x += columns, y += columns) {
     for (int64_t c = 0; c < columns; c += 4) {
-      const Philox4 random = dropout_philox(key.seed, key.site, key.step, segments[i], positions[i], c / 4);
+      const Philox4 random = dropout_philox(key.seed, key.site, step, segments[i], positions[i], c / 4);
       for (int64_t l = 0; l < 4 && c + l < columns; ++l)
         store(y + c + l, random.word[l] >= threshold ? to_float(x[c + l]) * scale : 0.0f);
     }

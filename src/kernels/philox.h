@@ -31,6 +31,10 @@ GRAFT_BOTH Philox4 dropout_philox(uint64_t seed, uint32_t site, uint32_t step, i
                 static_cast<uint32_t>(position), static_cast<uint32_t>(block));
 }
 
+/// Of a dropout's key.
+template <class Key>
+GRAFT_BOTH uint32_t step_of(const Key& key) { return key.step_at ? static_cast<uint32_t>(*key.step_at) : key.step; }
+
 /// Kept if the random number is at least p * 2^32.
 GRAFT_BOTH uint32_t dropout_threshold(float p) { return static_cast<uint32_t>(static_cast<double>(p) * 4294967296.0); }
 

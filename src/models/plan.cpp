@@ -7,8 +7,8 @@
 namespace graft {
 namespace {
 
-/// An update of a block's matrix that sees its input as it is.
-bool is_kept_update(const SeatedSite& seat) { return seat.rank > 0 && !seat.drops && seat.site->role() != Role::head; }
+/// An update of a block's matrix.
+bool is_update(const SeatedSite& seat) { return seat.rank > 0 && seat.site->role() != Role::head; }
 
 }  // namespace
 
@@ -46,7 +46,7 @@ StepPlan StepPlanner::plan(const StepShape& given) const {
   plan.hidden_size = s.outline.hidden_size();
   if (shape.fused) plan.fused_layers = std::ranges::count(s.adapters.fused, true);
   plan.replays = plan.fused_layers == s.outline.layers() && s.outline.task().kind == TaskKind::causal_lm &&
-                 std::ranges::all_of(s.adapters.seats, [](const auto& seat) { return is_kept_update(seat.second); });
+                 std::ranges::all_of(s.adapters.seats, [](const auto& seat) { return is_update(seat.second); });
   plan.token_flops = flops_of(s.outline, s.blocks, s.adapters, s.facts, text);
   play_step(s, shape, plan);
   return plan;

@@ -61,6 +61,10 @@ Batch to_batch(const HostBatch& host, at::Device device) {
   return batch;
 }
 
+kernels::DropoutKey dropout_key(const Batch& batch, uint32_t site) {
+  return {batch.seed, site, static_cast<uint32_t>(batch.step), batch.step_at.defined() ? batch.step_at.const_data_ptr<int64_t>() : nullptr};
+}
+
 int64_t in_few_sizes(int64_t size) {
   int64_t step = 8;
   while (step * 16 < size) step *= 2;

@@ -7,7 +7,9 @@ namespace graft {
 /// What an update sees of x, or the gradient of what it saw.
 inline Tensor dropped(const Tensor& x, const Folded& folded, size_t update) {
   const LowRank& own = folded.updates[update];
-  return dropout(x, own.dropout, {folded.seed, own.site, folded.step}, folded.segments, folded.positions);
+  kernels::DropoutKey key = folded.key;
+  key.site = own.site;
+  return dropout(x, own.dropout, key, folded.segments, folded.positions);
 }
 
 }  // namespace graft

@@ -108,7 +108,7 @@ bool FoldedLinears::keeps_dense() const {
 
 Folded FoldedLinears::places(const Batch& batch) const {
   Folded folded;
-  folded.seed = batch.seed, folded.step = static_cast<uint32_t>(batch.step);
+  folded.key = dropout_key(batch, 0);
   folded.segments = batch.segments.flatten(), folded.positions = batch.positions.flatten();
   folded.mixed = batch.parts != nullptr;
   int64_t ranks = 0;

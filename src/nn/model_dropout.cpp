@@ -15,7 +15,7 @@ ModelDropout::ModelDropout(const std::string& path, double p) : share(p), site(s
 Tensor ModelDropout::operator()(const Tensor& x, const Batch& batch) const {
   if (!active(batch)) return x;
   return by_parts(x, batch, [&](const Tensor& rows, const Batch& part) {
-    return dropout(rows, share, {part.seed, site, static_cast<uint32_t>(part.step)}, part.segments, part.positions);
+    return dropout(rows, share, dropout_key(part, site), part.segments, part.positions);
   });
 }
 
@@ -25,7 +25,7 @@ Tensor ModelDropout::of_attention(const Tensor& weights, const Batch& batch) con
     const int64_t heads = rows.size(1), queries = rows.size(2), keys = rows.size(3), prefix = keys - queries;
     const Tensor head = at::arange(heads, part.positions.options()).view({1, heads, 1}) * (int64_t{1} << 16);
     const Tensor positions = part.positions.unsqueeze(1) + head;   // [batch, heads, queries]
-    const Tensor kept = dropout(at::ones_like(rows), share, {part.seed, site, static_cast<uint32_t>(part.step)},
+    const Tensor kept = dropout(at::ones_like(rows), share, dropout_key(part, site),
                                 part.segments.unsqueeze(1).expand_as(positions), positions);
     const Tensor in_front = at::arange(prefix, part.positions.options()).expand({rows.size(0), prefix});
     const Tensor column = at::cat({in_front, part.positions}, 1);   // [batch, keys]; tokens' positions begin behind the prefix

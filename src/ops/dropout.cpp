@@ -26,22 +26,22 @@ Tensor masked(const Tensor& input, double p, kernels::DropoutKey key, const Tens
 
 class Dropout : public torch::autograd::Function<Dropout> {
  public:
-  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& x, double p, int64_t seed, int64_t site, int64_t step,
-                        const Tensor& segments, const Tensor& positions) {
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& x, double p, const kernels::DropoutKey& key, const Tensor& segments,
+                        const Tensor& positions) {
     context->save_for_backward({segments, positions});
     context->saved_data["p"] = p;
-    context->saved_data["key"] = std::vector<int64_t>{seed, site, step};
-    return masked(x, p, key_of({seed, site, step}), segments, positions);
+    context->saved_data["key"] = std::vector<int64_t>{static_cast<int64_t>(key.seed), key.site, key.step, reinterpret_cast<int64_t>(key.step_at)};
+    return masked(x, p, key, segments, positions);
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list grads) {
     const auto saved = context->get_saved_variables();
     const auto key = key_of(context->saved_data["key"].toIntVector());
-    return {masked(grads[0], context->saved_data["p"].toDouble(), key, saved[0], saved[1]), {}, {}, {}, {}, {}, {}};
+    return {masked(grads[0], context->saved_data["p"].toDouble(), key, saved[0], saved[1]), {}, {}, {}, {}};
   }
 
  private:
   static kernels::DropoutKey key_of(const std::vector<int64_t>& key) {
-    return {static_cast<uint64_t>(key[0]), static_cast<uint32_t>(key[1]), static_cast<uint32_t>(key[2])};
+    return {static_cast<uint64_t>(key[0]), static_cast<uint32_t>(key[1]), static_cast<uint32_t>(key[2]), reinterpret_cast<const int64_t*>(key[3])};
   }
 };
 
@@ -51,8 +51,7 @@ Tensor dropout(const Tensor& x, double p, kernels::DropoutKey key, const Tensor&
   check(p >= 0 && p < 1, "dropout {}: expected a share in [0, 1)", p);
   if (p == 0) return x;
   if (x.scalar_type() == at::kDouble) return x * dropout(at::ones_like(x, at::kFloat), p, key, segments, positions).to(at::kDouble);
-  return Dropout::apply(x, p, static_cast<int64_t>(key.seed), static_cast<int64_t>(key.site), static_cast<int64_t>(key.step),
-                        segments.contiguous(), positions.contiguous());
+  return Dropout::apply(x, p, key, segments.contiguous(), positions.contiguous());
 }
 
 }  // namespace graft

@@ -99,8 +99,7 @@ Tensor DoraAdapter::norm() const { return magnitude_.to(at::kDouble) / gain(a_.t
 Tensor DoraAdapter::forward(const Tensor& x, const Frozen& base, const Batch& batch) {
   const Tensor narrow_a = a_.detach().to(x.scalar_type()), held = gain(narrow_a);
   if (!batch.training || dropout_ == 0) return Decomposed::apply(x, a_, b_, magnitude_, narrow_a, held, &base.site, scale_);
-  const kernels::DropoutKey key{batch.seed, site_hash_, static_cast<uint32_t>(batch.step)};
-  const Tensor dropped = graft::dropout(x, dropout_, key, batch.segments, batch.positions);
+  const Tensor dropped = graft::dropout(x, dropout_, dropout_key(batch, site_hash_), batch.segments, batch.positions);
   const Tensor gain = (magnitude_ * (held / magnitude_.detach())).to(x.scalar_type());   // held, but for the magnitude's gradient
   const Tensor update = at::linear(at::linear(dropped, a_.to(x.scalar_type())), b_.to(x.scalar_type())) * scale_;
   return base(x) + (gain - 1) * base.linear(dropped) + gain * update;

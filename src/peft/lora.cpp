@@ -129,8 +129,7 @@ void LoraAdapter::set(const Tensor& a, const Tensor& b) {
 
 Tensor LoraAdapter::forward(const Tensor& x, const Frozen& base, const Batch& batch) {
   if (!batch.training || dropout_ == 0) return low_rank_update(x, x, {a_, b_, scale_}, base.site);
-  const kernels::DropoutKey key{batch.seed, site_hash_, static_cast<uint32_t>(batch.step)};
-  return low_rank_update(x, graft::dropout(x, dropout_, key, batch.segments, batch.positions), {a_, b_, scale_}, base.site);
+  return low_rank_update(x, graft::dropout(x, dropout_, dropout_key(batch, site_hash_), batch.segments, batch.positions), {a_, b_, scale_}, base.site);
 }
 
 std::optional<Tensor> LoraAdapter::forward_parts(const Tensor& x, const std::vector<Adapter*>& adapters, const Frozen& base, const Batch& batch) {

@@ -26,8 +26,7 @@ class VeraAdapter : public Adapter {
   Tensor forward(const Tensor& x, const Frozen& base, const Batch& batch) override {
     const LowRank update = *low_rank();
     if (!batch.training || dropout_ == 0) return low_rank_update(x, x, update, base.site);
-    const kernels::DropoutKey key{batch.seed, site_hash_, static_cast<uint32_t>(batch.step)};
-    return low_rank_update(x, graft::dropout(x, dropout_, key, batch.segments, batch.positions), update, base.site);
+      return low_rank_update(x, graft::dropout(x, dropout_, dropout_key(batch, site_hash_), batch.segments, batch.positions), update, base.site);
   }
   std::optional<LowRank> low_rank() const override { return LowRank{a_ * lambda_d_.unsqueeze(1), b_ * lambda_b_.unsqueeze(1), 1.0}; }
   std::optional<LowRank> trained_factors() const override {

@@ -42,8 +42,23 @@ int64_t tokens_of(const std::vector<LaidOut>& pass) {
 
 std::vector<Placed> placed_for_graph(const std::vector<LaidOut>& pass, const Transformer& model) {
   std::vector<Placed> all;
-  for (const LaidOut& part : pass) all.push_back({place(part.host, model, part.adapter, part.context, labelled_in_graph(part.host)), part.count});
+  for (const LaidOut& part : pass) {
+    all.push_back({place(part.host, model, part.adapter, part.context, labelled_in_graph(part.host)), part.count});
+    all.back().rows.batch.step_at = at::full({}, part.context.step, at::TensorOptions(at::kLong).device(model.device()));
+  }
   return all;
+}
+
+/// Whether the adapter has nothing there, or an update of a block's matrix.
+bool is_update(const Site& site, const std::string& adapter) {
+  const auto here = site.adapter(adapter);
+  return !here || (site.kind() == SiteKind::linear && site.role() != Role::head && here->trained_factors());
+}
+
+bool drops(const Site& site, const std::string& adapter) {
+  const auto here = site.adapter(adapter);
+  const auto update = here ? here->trained_factors() : std::nullopt;
+  return update && update->dropout > 0;
 }
 
 }  // namespace
@@ -51,18 +66,20 @@ std::vector<Placed> placed_for_graph(const std::vector<LaidOut>& pass, const Tra
 StepGraphs::StepGraphs(Transformer& model, bool replays) : model_(model), replays_(replays), capturer_(model.device()) {}
 
 bool StepGraphs::can_capture(const Transformer& model, const std::string& adapter) {
-  const auto fits = [&](const Site* site) {
-    const auto here = site->adapter(adapter);
-    const auto update = here ? here->trained_factors() : std::nullopt;
-    return !here || (site->kind() == SiteKind::linear && site->role() != Role::head && update && update->dropout == 0);
-  };
-  return model.device().is_cuda() && model.task().kind == TaskKind::causal_lm && model.fused_layers(adapter) == model.layers() && std::ranges::all_of(model.sites(), fits);
+  return model.device().is_cuda() && model.task().kind == TaskKind::causal_lm && model.fused_layers(adapter) == model.layers() &&
+         std::ranges::all_of(model.sites(), [&](const Site* site) { return is_update(*site, adapter); });
 }
 
 bool StepGraphs::waits_for_launches(int64_t tokens, int64_t hidden_size) { return tokens * hidden_size <= most_numbers; }
 
+bool StepGraphs::goes_fused(const std::vector<LaidOut>& pass) const {
+  return pass.size() == 1 || std::ranges::none_of(pass, [&](const LaidOut& part) {
+           return std::ranges::any_of(model_.sites(), [&](const Site* site) { return drops(*site, part.adapter); });
+         });
+}
+
 void StepGraphs::add_gradients(const std::vector<LaidOut>& given) {
-  if (!waits_for_launches(tokens_of(given), model_.hidden_size()))
+  if (!waits_for_launches(tokens_of(given), model_.hidden_size()) || !goes_fused(given))
     return capturer_.run([&] { graft::add_gradients(model_, placed(given, model_)); });
   std::vector<LaidOut> pass = given;
   Shape shape;
@@ -91,6 +108,7 @@ void StepGraphs::replay(Graph& graph, const std::vector<LaidOut>& pass) {
     place_into(graph.pass[i].rows, pass[i].host);
     LossCount& own = graph.pass[i].count;
     own.weight.copy_(pass[i].count.weight), own.share.copy_(pass[i].count.share), own.total.zero_();
+    graph.pass[i].rows.batch.step_at.fill_(pass[i].context.step);
   }
   graph.replay();
   for (size_t i = 0; i < pass.size(); ++i) Tensor(pass[i].count.total).add_(graph.pass[i].count.total);

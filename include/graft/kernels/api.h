@@ -27,7 +27,8 @@ void cuda_synchronize(int device);
 struct DropoutKey {
   uint64_t seed = 0;
   uint32_t site = 0;   // hash of the seat's path
-  uint32_t step = 0;   // optimizer step
+  uint32_t step = 0;   // optimizer step ...
+  const int64_t* step_at = nullptr;   // ... which stands there instead, beside x: a launch that is replayed reads it anew
 };
 // y[i, c] = x[i, c] * (kept ? 1 / (1 - p) : 0); x, y: [rows, columns]; segments, positions: [rows]. x may equal y.
 void dropout_cpu(const void* x, void* y, Real type, int64_t rows, int64_t columns, const int64_t* segments, const int64_t* positions,

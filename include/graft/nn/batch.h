@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "graft/core/tensor.h"
+#include "graft/kernels/api.h"
 #include "graft/ops/attention.h"
 #include "graft/ops/rope.h"
 
@@ -23,7 +24,8 @@ struct Batch {
   Texts texts;         // ... which lie here, padding as texts of its own; undefined: only segments tell
   bool training = false;
   uint64_t seed = 0;   // of dropout
-  int64_t step = 0;    // the optimizer step: dropout's masks change with it
+  int64_t step = 0;    // the optimizer step: dropout's masks change with it ...
+  Tensor step_at;      // ... and a pass that is replayed reads it here: int64 scalar; undefined: it is `step`
   /// Rows of several adapters: the same batch cut into runs of rows, in order, each with its own adapter, seed and step. Null: all rows
   /// use `adapter`.
   std::shared_ptr<const std::vector<Batch>> parts;
@@ -34,6 +36,8 @@ struct Batch {
 };
 
 Batch to_batch(const HostBatch& host, at::Device device);
+/// Of what is dropped at a site in a pass. It refers to the batch's step_at.
+kernels::DropoutKey dropout_key(const Batch& batch, uint32_t site);
 
 /// Where the texts of packed rows lie (Texts, on the host), their number and the length of the longest rounded up to a few sizes.
 struct TextPlaces {

@@ -36,8 +36,7 @@ struct Folded {
   bool narrow_made = false;        // what is multiplied next has its narrow products beside it: who wrote it made them
   bool drops = false;              // what updates see is dropped: each has its own mask, a function of the pass, so their gradients stay apart
   Tensor segments, positions;      // [tokens], of these masks
-  uint64_t seed = 0;
-  uint32_t step = 0;
+  kernels::DropoutKey key;         // ... but for the site
   bool trains() const { return !updates.empty(); }
   int64_t ranks() const { return at.empty() ? 0 : at.back().row + at.back().rank; }   // of all of them, one behind the other
 };

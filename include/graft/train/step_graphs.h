@@ -17,7 +17,7 @@ class StepGraphs {
  public:
   /// replays: false only pads, so that a run is the same to the bit with graphs or without.
   explicit StepGraphs(Transformer& model, bool replays = true);
-  /// Whether such passes can be captured: all blocks are fused, nothing is drawn anew in each step, and the model is on a GPU.
+  /// Whether such passes can be captured: all blocks are fused, nothing but updates of their matrices trains, and the model is on a GPU.
   static bool can_capture(const Transformer& model, const std::string& adapter);
   /// Whether passes of this size would wait for launches: larger ones are not captured.
   static bool waits_for_launches(int64_t tokens, int64_t hidden_size);
@@ -33,6 +33,8 @@ class StepGraphs {
     std::function<void()> replay;   // empty: the shape was seen once
   };
   void replay(Graph& graph, const std::vector<LaidOut>& pass);
+  /// Several adapters' rows, of which each has masks of its own, go the plain way.
+  bool goes_fused(const std::vector<LaidOut>& pass) const;
   Transformer& model_;
   bool replays_;
   Capturer capturer_;

@@ -12,9 +12,10 @@ __global__ void dropout_kernel(const T* x, T* y, int64_t rows, int64_t columns, 
                                DropoutKey key, float scale, uint32_t threshold) {
   const int64_t blocks = (columns + 3) / 4;
   const int64_t count = rows * blocks;
+  const uint32_t step = step_of(key);
   for (int64_t i = blockIdx.x * int64_t{blockDim.x} + threadIdx.x; i < count; i += int64_t{gridDim.x} * blockDim.x) {
     const int64_t row = i / blocks, block = i % blocks;
-    const Philox4 random = dropout_philox(key.seed, key.site, key.step, segments[row], positions[row], block);
+    const Philox4 random = dropout_philox(key.seed, key.site, step, segments[row], positions[row], block);
     for (int l = 0; l < 4; ++l) {
       const int64_t column = 4 * block + l;
       if (column < columns)
