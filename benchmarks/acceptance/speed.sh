@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The bars of issue 6, measured afresh: a line a bar, `name | figure | bound | holds` (or short, or not-run). Non-zero if any is short.
 #   speed.sh [--only NAME] [--gpu] [--out FILE]
-# NAME: cpu_fp32 cpu_bf16 cpu_short fused packed_equal; with --gpu: 8b_bf16 8b_nf4 8b_nf4_offload 8b_nf4_short 8b_fp8 1b_bf16 1b_short 135m_short
+# NAME: cpu_fp32 cpu_bf16 cpu_short fused packed_equal; with --gpu: 8b_bf16 8b_nf4 8b_nf4_offload 8b_nf4_short 8b_fp8 8b_nf4_fp8 1b_bf16 1b_short 135m_short
 # packed_1b packed_135m start_135m start_8b 70b fp8_loss fused packed_equal deterministic planned memcheck racecheck. Each runs alone in under 8 minutes. A rival is run in the same call: RIVALS_PYTHON (python3) imports it, from the folder
 # RIVALS_SITE where benchmarks/peers/pack.sh's archive was unpacked. What graft does not know yet, and a rival that is not here, is not-run.
 # Needs ./setup.sh; for cpu_short configs/wordnet/make_data.sh too. GRAFT_GPU_MODEL: SmolLM2's GGUF.
@@ -37,6 +37,15 @@ nf4=(quantization.format=nf4 quantization.double_quantization=true)
   bf16=$(calc 0 "$(tokens)")
   ours "8B fp8 4x2048" llama-3.1-8b --batch 4x2048 --no-floor train.dtype=fp8 || return 0
   ratio_bar "8B fp8 4x2048" "our own bf16" "$bf16" 1.33
+}
+8b_nf4_fp8() {   # no rival multiplies an nf4 base in 8 bits
+  local bf16 rows
+  for rows in 4x2048 8x512; do
+    ours "8B NF4 bf16 $rows" llama-3.1-8b --batch $rows --no-floor "${nf4[@]}" train.dtype=bf16 || return 0
+    bf16=$(calc 0 "$(tokens)")
+    ours "8B NF4 fp8 $rows" llama-3.1-8b --batch $rows --no-floor "${nf4[@]}" train.dtype=fp8 || return 0
+    ratio_bar "8B NF4 fp8 $rows" "our own bf16" "$bf16" 1.25
+  done
 }
 1b_bf16() {
   ours "1B bf16 4x2048" llama-3.2-1b --batch 4x2048 train.dtype=bf16 || return 0
@@ -136,13 +145,17 @@ short_samples() {   # ORDER-OF-PEFT'S DTYPE-OF-OURS BOUND
 
 # The held-out loss of fp8 beside bf16's: the mean of each run's last five evaluations, of three seeds.
 fp8_loss() {
-  local data=runs/wordnet-data work dtype seed loss off
-  [[ -s $data/train.jsonl ]] || sh configs/wordnet/make_data.sh $data >/dev/null 2>&1 || { line fp8_loss "no data" runs not-run; return; }
+  [[ -s runs/wordnet-data/train.jsonl ]] || sh configs/wordnet/make_data.sh runs/wordnet-data >/dev/null 2>&1 || { line fp8_loss "no data" runs not-run; return; }
+  fp8_loss_on none
+  fp8_loss_on nf4
+}
+fp8_loss_on() {   # FORMAT-OF-THE-BASE
+  local format=$1 work dtype seed loss off
   work=$(mktemp -d)
   for dtype in bf16 fp8; do
     for seed in 1 2 3; do
-      "$graft" finetune configs/wordnet.yaml model.path="$model" train.dtype=$dtype train.seed=$seed train.max_steps=200 eval.every=20 eval.metric=loss output_dir="$work/$dtype.$seed" --quiet 2>"$log" ||
-        { line "fp8: held-out loss ($dtype, seed $seed)" "exit $?: $(reason)" runs short; rm -rf "$work"; return; }
+      "$graft" finetune configs/wordnet.yaml model.path="$model" quantization.format="$format" train.dtype=$dtype train.seed=$seed train.max_steps=200 eval.every=20 eval.metric=loss output_dir="$work/$dtype.$seed" --quiet 2>"$log" ||
+        { line "fp8: held-out loss (base $format, $dtype, seed $seed)" "exit $?: $(reason)" runs short; rm -rf "$work"; return; }
     done
   done
   loss=$("$python" - "$work" <<'PYTHON'
@@ -158,7 +171,7 @@ print("%.4f %.4f" % (mean("bf16"), mean("fp8")))
 PYTHON
   ) || { line "fp8: held-out loss" "no losses: $loss" runs short; rm -rf "$work"; return; }
   off=$(awk '{ d = $2 - $1; d = d < 0 ? -d : d; printf "%.4f %.2f", d, 100 * d / $1 }' <<<"$loss")
-  line "fp8: mean held-out loss of SmolLM2 on WordNet beside bf16's (${loss#* } and ${loss% *}, three seeds): away by $(cut -d' ' -f1 <<<"$off"), of bf16's" "${off#* } %" "<= 2 % or 0.01" \
+  line "fp8, base $format: mean held-out loss of SmolLM2 on WordNet beside bf16's (${loss#* } and ${loss% *}, three seeds): away by $(cut -d' ' -f1 <<<"$off"), of bf16's" "${off#* } %" "<= 2 % or 0.01" \
     "$(awk '{ print ($1 <= 0.01 || $2 <= 2) ? "holds" : "short" }' <<<"$off")"
   rm -rf "$work"
 }
@@ -202,9 +215,9 @@ sanitizer() {   # TOOL [FILTER]
   done
 }
 memcheck() { sanitizer memcheck; }
-racecheck() { sanitizer racecheck 'BlockOps.*:Edges.*:Devices.*:Decode.*:Weight.AFewRows*-*CrossEntropy*:*.Products*'; }
+racecheck() { sanitizer racecheck 'BlockOps.*:Ops.Dropout*:Edges.*:Devices.*:Decode.*:Weight.AFewRows*-*CrossEntropy*:*.Products*'; }
 
 bars=(cpu_fp32 cpu_bf16 cpu_short fused packed_equal)
-((gpu)) && bars=(8b_bf16 8b_nf4 8b_nf4_offload 8b_nf4_short 8b_fp8 1b_bf16 1b_short 135m_short packed_1b packed_135m start_135m start_8b 70b
+((gpu)) && bars=(8b_bf16 8b_nf4 8b_nf4_offload 8b_nf4_short 8b_fp8 8b_nf4_fp8 1b_bf16 1b_short 135m_short packed_1b packed_135m start_135m start_8b 70b
                  fp8_loss fused packed_equal deterministic planned memcheck racecheck)
 run_bars "${bars[@]}"

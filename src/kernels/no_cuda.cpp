@@ -46,6 +46,7 @@ int column_product_parts(int64_t, int64_t) { none(); }
 void scale_columns_backward_cuda(Matrix, Matrix, const void*, const void*, Matrix, float*, int, Real, int64_t, int64_t, void*) { none(); }
 void add_magnitude_gradients_cuda(const Update*, int, const float*, int, int64_t, void*) { none(); }
 void fp8_rows_cuda(Matrix, Fp8Codes, Real, int64_t, int64_t, void*) { none(); }
+void fp8_turned_cuda(Matrix, uint8_t*, const float*, Real, int64_t, int64_t, void*) { none(); }
 void adamw_8bit_cuda(const AdamW8&, void*) { none(); }
 void cross_entropy_cuda(void*, Real, int64_t, int64_t, const int64_t*, float, float*, void*) { none(); }
 

@@ -102,6 +102,7 @@ class FusedLayer : public PlannedLayer {
     text(tally, 2 * dim_, dim_);
     keep_narrow(tally, qkv_);
     tape_.qkv = tally.hold(attention_kind, matrix(qkv_.out));
+    eight_bits(tally, qkv_, qkv_.in);
     first.reset();
     text(tally, 3 * qkv_.out, qkv_.out);
     if (head_norms_ || qkv_.gains) tape_.turned = tally.hold(attention_kind, matrix(width_ + kv_));
@@ -128,6 +129,7 @@ class FusedLayer : public PlannedLayer {
     text(tally, 2 * dim_, dim_);
     keep_narrow(tally, gate_up_);
     tape_.gate_up = tally.hold(mlp_kind, matrix(gate_up_.out + gate_up_.pad));
+    eight_bits(tally, gate_up_, gate_up_.in);
     first.reset();
     const auto product = work(tally, hidden_ + down_.pad);
     text(tally, 2 * hidden_, 2 * hidden_);
@@ -139,9 +141,9 @@ class FusedLayer : public PlannedLayer {
     if (down_normed_) tally.touch(work_kind, matrix(dim_)), text(tally, 2 * dim_, dim_);
   }
 
-  /// An input, or a gradient, in 8 bits.
+  /// An input, or a gradient, in 8 bits; and the weights, if they are made anew.
   void eight_bits(Tally& tally, const Linears& of, int64_t columns) const {
-    if (s_.shape.fp8 && of.dense) tally.touch(work_kind, tokens_ * columns);
+    if (s_.shape.fp8) tally.touch(work_kind, tokens_ * columns + (of.dense ? 0 : of.in * of.out));
   }
 
   void make_gate_up_again(Tally& tally) {

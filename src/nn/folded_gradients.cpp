@@ -108,9 +108,9 @@ void FoldedLinears::input_gradient(const Tensor& g, Folded& folded, const Tensor
   if (!dx.defined()) return release(folded);
   const Tensor frozen = weights.narrow(0, 0, out_), factors = weights.narrow(0, out_, folded.pad), narrow_g = beside(g, folded.pad);
   // The frozen product alone where the updates' stands apart from it; else both as one.
-  const bool adds_updates = fp8_ && folded.pad > 0 && !folded.drops;
+  const bool adds_updates = in_8_bits_ && folded.pad > 0 && !folded.drops;
   if (adds_updates) product_into(narrow_g, factors, dx);
-  if (fp8_) fp8_product_into(eight_bits_of(g, folded), (*fp8_)[1], dx, adds_updates ? dx : Tensor());
+  if (in_8_bits_) fp8_product_into(eight_bits_of(g, folded), turned_weights_in_8_bits(folded), dx, adds_updates ? dx : Tensor());
   else if (folded.drops) product_into(g, frozen, dx);
   else product_into(g.as_strided({g.size(0), out_ + folded.pad}, g.strides(), g.storage_offset()), weights, dx);
   for (size_t i = 0; folded.drops && i < folded.at.size(); ++i) {

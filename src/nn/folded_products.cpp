@@ -54,9 +54,9 @@ void FoldedLinears::take_in(const Tensor& x, const Folded& folded, const Tensor&
 /// y = the frozen product and its updates (+ added); gains aside.
 void FoldedLinears::multiply(const Tensor& x, Folded& folded, const Tensor& y, const Tensor& added) const {
   const Tensor weights = folded.matrix.narrow(0, 0, out_);
-  if (!fp8_) return product_into(x.as_strided({x.size(0), in_ + folded.pad}, x.strides(), x.storage_offset()), weights.t(), y, added);
+  if (!in_8_bits_) return product_into(x.as_strided({x.size(0), in_ + folded.pad}, x.strides(), x.storage_offset()), weights.t(), y, added);
   if (folded.pad > 0) product_into(beside(x, folded.pad), weights.narrow(1, in_, folded.pad).t(), y, added);
-  fp8_product_into(eight_bits_of(x, folded), (*fp8_)[0], y, folded.pad > 0 ? y : added);
+  fp8_product_into(eight_bits_of(x, folded), weights_in_8_bits(folded), y, folded.pad > 0 ? y : added);
 }
 
 void FoldedLinears::product(const Tensor& x, Folded& folded, const Tensor& y, const Tensor& added) const {
@@ -68,11 +68,17 @@ void FoldedLinears::product(const Tensor& x, Folded& folded, const Tensor& y, co
 
 bool FoldedLinears::set_fp8(bool on) {
   at::NoGradGuard no_grad;
-  fp8_.reset();
-  if (!on || !keeps_dense() || in_ % 16 != 0 || out_ % 16 != 0) return false;
-  const Tensor weights = matrix_of_pass(0).narrow(0, 0, out_).narrow(1, 0, in_);
-  fp8_ = {to_fp8(weights), to_fp8(weights.t().contiguous())};
+  codes_.reset();
+  in_8_bits_ = on && in_ % 16 == 0 && out_ % 16 == 0;
+  if (!in_8_bits_) return false;
+  const Tensor weights = frozen_in(matrix_of_pass(0));
+  const Fp8Rows turned = to_fp8(weights.t().contiguous());
+  turned_scales_ = turned.scales;
+  if (keeps_dense()) codes_ = {to_fp8(weights), turned};
   return true;
 }
+
+Fp8Rows FoldedLinears::weights_in_8_bits(const Folded& folded) const { return codes_ ? (*codes_)[0] : to_fp8(frozen_in(folded.matrix)); }
+Fp8Rows FoldedLinears::turned_weights_in_8_bits(const Folded& folded) const { return codes_ ? (*codes_)[1] : turned_to_fp8(frozen_in(folded.matrix), turned_scales_); }
 
 }  // namespace graft

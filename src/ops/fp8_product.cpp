@@ -26,6 +26,16 @@ Fp8Rows to_fp8(const Tensor& x) {
   return {(numbers * inverse).to(at::kFloat8_e4m3fn), scale.masked_fill(most.isfinite().logical_not(), std::numeric_limits<float>::quiet_NaN())};
 }
 
+Fp8Rows turned_to_fp8(const Tensor& x, const Tensor& scales) {
+  const auto in_sixteens = [](int64_t size) { return size % 16 == 0; };
+  if (has_gpu_kernel(x) && in_sixteen_bits(x) && in_eights(x) && in_sixteens(x.size(0)) && in_sixteens(x.size(1))) {
+    const Fp8Rows y{at::empty({x.size(1), x.size(0)}, x.options().dtype(at::kFloat8_e4m3fn)), scales};
+    kernels::fp8_turned_cuda(matrix_of(x), codes_of(y).values, scales.const_data_ptr<float>(), real_type(x), x.size(0), x.size(1), current_stream(x));
+    return y;
+  }
+  return {(x.t().to(at::kFloat) * scales.reciprocal()).to(at::kFloat8_e4m3fn).contiguous(), scales};
+}
+
 void fp8_product_into(const Fp8Rows& x, const Fp8Rows& weights, const Tensor& y, const Tensor& added) {
   Tensor to = y;
   if (y.is_cuda() && y.scalar_type() == at::kBFloat16) {

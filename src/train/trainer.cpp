@@ -66,7 +66,7 @@ Trainer::Trainer(TrainerSetup setup)
   setup_.model.set_recompute(recompute);
   if (setup_.options.dtype == "fp8") {
     const int64_t layers = setup_.model.set_fp8(true, setup_.options.fp8_outer_layers);
-    require(layers > 0, "train.dtype fp8: no layer of this model can multiply in 8 bits: they are quantised, of sizes not divisible by 16, or no fused blocks; use bf16");
+    require(layers > 0, "train.dtype fp8: no layer of this model can multiply in 8 bits: their sizes are not divisible by 16, or they are no fused blocks; use bf16");
     setup_.log.info("{} of {} layers multiply in 8 bits", layers, setup_.model.layers());
   }
   if (setup_.model.dtype() == at::kHalf) state_.loss_scale = 65536, setup_.late_reports = false;

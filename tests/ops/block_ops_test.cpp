@@ -441,6 +441,21 @@ TEST(BlockOps, RowsInEightBits) {
   EXPECT_FLOAT_EQ(scales[1][0].item<float>(), 1.0f / 448);
 }
 
+/// Columns by known scales are the rows of the turned matrix, but where a number lies between two codes.
+TEST(BlockOps, ColumnsInEightBits) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf})
+    for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{16, 16}, {576, 192}, {144, 1536}, {4096, 80}}) {
+      Tensor x = rows_in_wider(rows, columns, 64, dtype, 1);
+      x.select(1, 3).zero_(), x.select(1, 5).mul_(30), x.select(1, 7).mul_(1e-3);
+      const Fp8Rows expected = to_fp8(x.t().contiguous()), turned = turned_to_fp8(x, expected.scales);
+      const Tensor unlike = turned.values.cpu().view(at::kByte).ne(expected.values.cpu().view(at::kByte)).sum();
+      EXPECT_LE(unlike.item<double>(), 1e-3 * static_cast<double>(x.numel())) << dtype << " " << rows << " x " << columns;
+      EXPECT_LT(((numbers_of(turned) - exact(x).t()).abs() - exact(x).t().abs() / 16).max().item<double>(), exact(x).abs().max().item<double>() / 448 / 512) << dtype;
+      const Tensor by_text = (x.cpu().t().to(at::kFloat) * expected.scales.cpu().reciprocal()).to(at::kFloat8_e4m3fn);
+      EXPECT_TRUE(turned.values.cpu().view(at::kByte).equal(by_text.contiguous().view(at::kByte))) << dtype << " " << rows << " x " << columns;
+    }
+}
+
 /// The product is that of the rounded numbers, alone, onto another matrix and onto itself.
 TEST(BlockOps, ProductsInEightBits) {
   for (const auto dtype : {at::kFloat, at::kBFloat16})

@@ -138,5 +138,7 @@ void add_magnitude_gradients_cuda(const Update* updates, int count, const float*
 
 // Rows in 8 bits: values[i, c] = e4m3(x[i, c] * 448 / most), scales[i] = most / 448, where most is the row's largest magnitude (0: 1 and 1; not finite: the scale is NaN).
 void fp8_rows_cuda(Matrix x, Fp8Codes codes, Real type, int64_t rows, int64_t columns, void* stream);
+// Columns in 8 bits, as rows, by scales that are known: values[c, i] = e4m3(x[i, c] * (1 / scales[c])). x: in 16 bits, its rows in eights; rows and columns in sixteens.
+void fp8_turned_cuda(Matrix x, uint8_t* values, const float* scales, Real type, int64_t rows, int64_t columns, void* stream);
 
 }  // namespace graft::kernels

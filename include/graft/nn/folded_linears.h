@@ -86,7 +86,7 @@ class FoldedLinears {
   Tensor input(int64_t rows, const Folded& folded, const Tensor& like) const { return wide(rows, in_, folded, like); }
   Tensor gradient(int64_t rows, const Folded& folded, const Tensor& like) const { return wide(rows, out_, folded, like); }
   /// Where codes of the next input, or the next gradient, are to be put as it is written; null: nobody asks for them.
-  Fp8Rows* codes_of_next(Folded& folded) const { return fp8_ ? &folded.codes : nullptr; }
+  Fp8Rows* codes_of_next(Folded& folded) const { return in_8_bits_ ? &folded.codes : nullptr; }
   /// x (sA)^T into the room beside x, [rows, pad]. copy: the same, where it is wanted.
   void narrow(const Tensor& x, const Folded& folded, const Tensor& copy = {}) const;
   /// x into `to`, which is from input(), and its narrow products beside it.
@@ -106,7 +106,8 @@ class FoldedLinears {
   static void add_factor_gradients(std::span<FactorWork> all);
   /// Dense weights move now: a model does so layer by layer as it is loaded.
   void settle();
-  /// Frozen products in 8 bits from now on, or not any more: from two more copies of dense weights, one transposed. False: not with these.
+  /// Frozen products in 8 bits from now on, or not any more: of dense weights from two more copies, one transposed; of quantised ones from codes that are made of
+  /// the matrix for each use. False: not in these sizes.
   bool set_fp8(bool on);
 
  private:
@@ -116,10 +117,16 @@ class FoldedLinears {
   void make_gains(Folded& folded) const;
   void release(Folded& folded) const;
   void multiply(const Tensor& x, Folded& folded, const Tensor& y, const Tensor& added) const;
+  /// The weights in such a matrix.
+  Tensor frozen_in(const Tensor& matrix) const { return matrix.narrow(0, 0, out_).narrow(1, 0, in_); }
+  Fp8Rows weights_in_8_bits(const Folded& folded) const;
+  Fp8Rows turned_weights_in_8_bits(const Folded& folded) const;
   std::vector<Linear*> layers_;
   int64_t in_ = 0, out_ = 0;
   Tensor bias_;
-  std::optional<std::array<Fp8Rows, 2>> fp8_;   // the weights [out, in] and [in, out]
+  bool in_8_bits_ = false;
+  std::optional<std::array<Fp8Rows, 2>> codes_;   // of dense weights, [out, in] and [in, out]
+  Tensor turned_scales_;                          // of the latter, where they are made for each use
   mutable Tensor settled_;   // where dense weights live from the first pass on, [out + pad, in + pad]
 };
 

@@ -13,7 +13,9 @@ struct Fp8Rows {
 };
 /// x: [rows, columns], rows that may lie in wider ones.
 Fp8Rows to_fp8(const Tensor& x);
-/// Room for what it makes, for a kernel that makes it while it writes x.
+/// x^T, by scales [columns, 1] that were made of it once.
+Fp8Rows turned_to_fp8(const Tensor& x, const Tensor& scales);
+/// Room for what to_fp8 makes, for a kernel that makes it while it writes x.
 Fp8Rows room_for_fp8(const Tensor& x);
 kernels::Fp8Codes codes_of(const Fp8Rows& rows);
 /// y = x weights^T (+ added, which may be y): [rows, out] of [rows, in] and [out, in]; y in the type of what x was made from.
