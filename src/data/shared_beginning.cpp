@@ -34,8 +34,9 @@ int64_t longest_sample(const Dataset& dataset) {
 
 int64_t shared_beginning(const Dataset& dataset, int64_t micro_batch_size) {
   if (micro_batch_size < 2 || dataset.size() < 2 || dataset.task().kind != TaskKind::causal_lm) return 0;
+  const SampleView first = dataset.sample(0);
   int64_t shared = dataset.length(0);
-  for (int64_t i = 0; i < dataset.size() && shared >= fewest; ++i) shared = shared_with(dataset.sample(0), dataset.sample(i), shared);
+  for (int64_t i = 0; i < dataset.size() && shared >= fewest; ++i) shared = shared_with(first, dataset.sample(i), shared);
   const auto samples = static_cast<double>(micro_batch_size);
   const bool saves = static_cast<double>(shared) * (samples - 1) >= least_saved * samples * mean_length(dataset);
   return shared >= fewest && saves ? shared : 0;

@@ -73,7 +73,7 @@ Adapters adapters_of(Transformer& outline, const AdapterOptions& options, const 
     if (const auto update = adapter ? adapter->trained_factors() : std::nullopt)
       seated.rank = update->rank(), seated.drops = update->dropout > 0, seated.gains = update->magnitude.defined(), seated.in_gains = update->in_gain.defined();
   }
-  for (int64_t i = 0; i < outline.layers(); ++i) all.fused.push_back(outline.fuses(i, planned_name)), all.fusable.push_back(outline.fuses(i, ""));
+  for (int64_t i = 0; i < outline.layers(); ++i) all.fused.push_back(outline.fuses(i, {planned_name})), all.fusable.push_back(outline.fuses(i, {""}));
   return all;
 }
 

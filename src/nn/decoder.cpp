@@ -130,9 +130,11 @@ const FusedBlock* Decoder::fused_block(size_t layer, const Batch& own) const {
   return !rope || rope->rotated_share == 1 ? fused_[layer].get() : nullptr;
 }
 
-bool Decoder::fuses(int64_t layer, const std::string& adapter) const {
-  Batch step;
-  step.adapter = adapter, step.training = true;
+bool Decoder::fuses(int64_t layer, const std::vector<std::string>& adapters) const {
+  std::vector<Batch> parts(adapters.size());
+  for (size_t i = 0; i < parts.size(); ++i) parts[i].adapter = adapters[i], parts[i].training = true;
+  Batch step = parts.front();
+  if (parts.size() > 1) step.parts = std::make_shared<const std::vector<Batch>>(std::move(parts));
   return fused_block(static_cast<size_t>(layer), step) != nullptr;
 }
 

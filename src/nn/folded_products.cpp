@@ -68,13 +68,13 @@ void FoldedLinears::product(const Tensor& x, Folded& folded, const Tensor& y, co
 
 bool FoldedLinears::set_fp8(bool on) {
   at::NoGradGuard no_grad;
-  codes_.reset();
+  codes_.reset(), turned_scales_.reset();
   in_8_bits_ = on && in_ % 16 == 0 && out_ % 16 == 0;
   if (!in_8_bits_) return false;
   const Tensor weights = frozen_in(matrix_of_pass(0));
   const Fp8Rows turned = to_fp8(weights.t().contiguous());
-  turned_scales_ = turned.scales;
   if (keeps_dense()) codes_ = {to_fp8(weights), turned};
+  else turned_scales_ = turned.scales;
   return true;
 }
 

@@ -21,9 +21,9 @@ const Weight* Transformer::frozen_head(const std::string& adapter) {
   return tied_head() && words && words->ties_head() ? nullptr : head->weight();
 }
 
-int64_t Transformer::fused_layers(const std::string& adapter) const {
+int64_t Transformer::fused_layers(const std::vector<std::string>& adapters) const {
   int64_t count = 0;
-  for (int64_t i = 0; i < layers(); ++i) count += fuses(i, adapter);
+  for (int64_t i = 0; i < layers(); ++i) count += fuses(i, adapters);
   return count;
 }
 

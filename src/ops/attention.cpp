@@ -23,6 +23,8 @@ Tensor allowed_by(const AttentionMask& mask, const Tensor& scores) {
 
 }  // namespace
 
+double ScoreRule::scale_of(int64_t head_dim) const { return scale.value_or(1 / std::sqrt(static_cast<double>(head_dim))); }
+
 bool attends_by_text(at::Device device, at::ScalarType dtype, int64_t head_dim, const ScoreRule& rule) {
   if (rule.cap > 0) return false;
   if (device.is_cpu()) return dtype != at::kDouble;
@@ -61,7 +63,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
 Tensor attention_text(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule,
                       const std::function<Tensor(const Tensor&)>& on_weights) {
   const int64_t groups = q.size(2) / k.size(2);
-  const double scale = rule.scale.value_or(1 / std::sqrt(static_cast<double>(q.size(3))));
+  const double scale = rule.scale_of(q.size(3));
   Tensor scores = at::matmul(q.transpose(1, 2) * scale,
                              repeated(k.transpose(1, 2), groups).transpose(2, 3));  // [batch, heads, queries, keys]
   if (rule.cap > 0) scores = at::tanh(scores / rule.cap) * rule.cap;

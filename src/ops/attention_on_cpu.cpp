@@ -4,7 +4,6 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <array>
-#include <cmath>
 
 #include "graft/kernels/attention.h"
 #include "graft/ops/launch.h"
@@ -97,9 +96,6 @@ std::array<Tensor, 3> attend_back(const Heads& heads, const Sight& sight, const 
   return {dq, grouped(dk), grouped(dv)};
 }
 
-/// lse of queries [heads, batch * queries] as joined_attention.h has it.
-Tensor by_query(const Tensor& lse, const Tensor& q) { return lse.view({lse.size(0), q.size(0), q.size(1)}).permute({1, 2, 0}); }
-
 class AttentionOnCpu : public torch::autograd::Function<AttentionOnCpu> {
  public:
   using Context = torch::autograd::AutogradContext;
@@ -140,7 +136,7 @@ bool has_cpu_attention(const Tensor& q, const AttentionMask& mask, const ScoreRu
 }
 
 Tensor attention_on_cpu(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule) {
-  Sight sight{{}, mask.texts.starts, true, rule.scale.value_or(1 / std::sqrt(static_cast<double>(q.size(3))))};
+  Sight sight{{}, mask.texts.starts, true, rule.scale_of(q.size(3))};
   if (!sight.starts.defined() && mask.allowed.defined()) sight.allowed = mask.allowed.expand({q.size(0), 1, q.size(1), k.size(1)}).squeeze(1).contiguous();
   if (!sight.starts.defined()) sight.causal = mask.causal && !mask.allowed.defined();
   return AttentionOnCpu::apply(q, k, v, sight, mask.texts.shared);

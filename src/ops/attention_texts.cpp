@@ -29,18 +29,16 @@ class TextsPass : public AttentionPass {
   }
 
  private:
-  /// lse of varied lengths, [heads, tokens], as [batch, queries, heads].
-  Tensor by_query(const Tensor& q) const { return own_.lse.view({q.size(2), q.size(0), q.size(1)}).permute({1, 2, 0}); }
   void see_shared(const Tensor& q, const Tensor& k, const Tensor& v) {
     const int64_t shared = texts_.shared;
     const auto [out, lse, seed, offset, debug] = at::_flash_attention_forward(behind(q, shared), before(k, shared), before(v, shared), {}, {}, q.size(1) - shared, shared, 0.0,
                                                                               /*is_causal=*/false, /*return_debug_mask=*/false, scale_);
     shared_ = {lse, seed, offset};
-    join_attention({behind(out_, shared), behind(by_query(q), shared)}, {out, lse.transpose(1, 2)});
+    join_attention({behind(out_, shared), behind(by_query(own_.lse, q), shared)}, {out, lse.transpose(1, 2)});
   }
   void add_shared(const Tensor& grad, const Tensor& q, const Tensor& k, const Tensor& v, const std::array<Tensor, 3>& to) const {
     const int64_t shared = texts_.shared;
-    const Tensor lse = behind(by_query(q), shared).transpose(1, 2).contiguous();
+    const Tensor lse = behind(by_query(own_.lse, q), shared).transpose(1, 2).contiguous();
     const auto [dq, dk, dv] = at::_flash_attention_backward(behind(grad, shared), behind(q, shared), before(k, shared), before(v, shared), behind(out_, shared), lse, {}, {},
                                                             q.size(1) - shared, shared, 0.0, /*is_causal=*/false, shared_.seed, shared_.offset, scale_);
     behind(to[0], shared).add_(dq), before(to[1], shared).add_(dk), before(to[2], shared).add_(dv);

@@ -1,7 +1,5 @@
 #include <ATen/ATen.h>
 
-#include <cmath>
-
 #include "attention_passes.h"
 #include "graft/kernels/attention.h"
 #include "graft/ops/launch.h"
@@ -11,7 +9,7 @@ namespace {
 
 class TilesPass : public AttentionPass {
  public:
-  TilesPass(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule) : texts_(mask.texts.bounds), shared_(mask.texts.shared), scale_(rule.scale) {
+  TilesPass(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask, const ScoreRule& rule) : texts_(mask.texts.bounds), shared_(mask.texts.shared), scale_(rule.scale_of(q.size(3))) {
     out_ = at::empty(q.sizes(), q.options());
     lse_ = at::empty({q.size(2), q.size(0) * q.size(1)}, q.options().dtype(at::kFloat));
     kernels::attention_cuda(given(q, k, v), matrix_of(by_token(out_)), lse_.mutable_data_ptr<float>(), real_type(q), current_stream(q));
@@ -50,12 +48,12 @@ class TilesPass : public AttentionPass {
   kernels::TextAttention given(const Tensor& q, const Tensor& k, const Tensor& v) const {
     const int64_t tokens = q.size(0) * q.size(1);
     return {matrix_of(by_token(q)), matrix_of(by_token(k)), matrix_of(by_token(v)), texts_.defined() ? texts_.const_data_ptr<int32_t>() : nullptr, tokens,
-            texts_.defined() ? tokens : q.size(1), q.size(2), k.size(2), q.size(3), static_cast<float>(scale_.value_or(1 / std::sqrt(static_cast<double>(q.size(3))))), shared_};
+            texts_.defined() ? tokens : q.size(1), q.size(2), k.size(2), q.size(3), static_cast<float>(scale_), shared_};
   }
 
   Tensor texts_, lse_;
   int64_t shared_;
-  std::optional<double> scale_;
+  double scale_;
 };
 
 }  // namespace

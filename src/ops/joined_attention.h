@@ -13,6 +13,8 @@ struct Attended {
 /// Where they lie, `attended` becomes what the keys of both would have given.
 void join_attention(const Attended& attended, const Attended& more);
 
+/// lse as passes over q [batch, queries, heads, head_dim] have it, [heads, batch * queries], as above.
+inline Tensor by_query(const Tensor& lse, const Tensor& q) { return lse.view({q.size(2), q.size(0), q.size(1)}).permute({1, 2, 0}); }
 /// Tokens of rows from a column on; what stands before it. [batch, time, ..]
 inline Tensor behind(const Tensor& rows, int64_t column) { return rows.narrow(1, column, rows.size(1) - column); }
 inline Tensor before(const Tensor& rows, int64_t column) { return rows.narrow(1, 0, column); }

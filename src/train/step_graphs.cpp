@@ -55,12 +55,6 @@ bool is_update(const Site& site, const std::string& adapter) {
   return !here || (site.kind() == SiteKind::linear && site.role() != Role::head && here->trained_factors());
 }
 
-bool drops(const Site& site, const std::string& adapter) {
-  const auto here = site.adapter(adapter);
-  const auto update = here ? here->trained_factors() : std::nullopt;
-  return update && update->dropout > 0;
-}
-
 }  // namespace
 
 StepGraphs::StepGraphs(Transformer& model, bool replays) : model_(model), replays_(replays), capturer_(model.device()) {}
@@ -73,9 +67,9 @@ bool StepGraphs::can_capture(const Transformer& model, const std::string& adapte
 bool StepGraphs::waits_for_launches(int64_t tokens, int64_t hidden_size) { return tokens * hidden_size <= most_numbers; }
 
 bool StepGraphs::goes_fused(const std::vector<LaidOut>& pass) const {
-  return pass.size() == 1 || std::ranges::none_of(pass, [&](const LaidOut& part) {
-           return std::ranges::any_of(model_.sites(), [&](const Site* site) { return drops(*site, part.adapter); });
-         });
+  std::vector<std::string> adapters;
+  for (const LaidOut& part : pass) adapters.push_back(part.adapter);
+  return adapters.size() == 1 || model_.fused_layers(adapters) == model_.layers();
 }
 
 void StepGraphs::add_gradients(const std::vector<LaidOut>& given) {

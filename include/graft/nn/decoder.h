@@ -33,7 +33,7 @@ class Decoder : public Transformer {
   void set_recompute(Recompute mode) override { recompute_ = mode; }
   void set_fused(bool on) override;
   int64_t set_fp8(bool on, bool outer_layers) override;
-  bool fuses(int64_t layer, const std::string& adapter) const override;
+  bool fuses(int64_t layer, const std::vector<std::string>& adapters) const override;
   bool shares_beginnings(at::Device device, at::ScalarType dtype, int64_t longest) const override;
   std::string describe() const override;
   const DecoderShape& shape() const { return shape_; }

@@ -52,9 +52,10 @@ class Transformer : public torch::nn::Module {
   void set_recompute(bool on) { set_recompute(on ? Recompute::layer : Recompute::none); }
   /// Whether blocks may run as one node each (nn/fused_block.h), where they can: so on a GPU from the start.
   virtual void set_fused(bool on) {}
-  /// Whether a training step with this adapter runs that layer so, and how many of them.
-  virtual bool fuses(int64_t layer, const std::string& adapter) const { return false; }
-  int64_t fused_layers(const std::string& adapter) const;
+  /// Whether a training step runs that layer so, with these adapters' rows in one pass; and how many layers.
+  virtual bool fuses(int64_t layer, const std::vector<std::string>& adapters) const { return false; }
+  int64_t fused_layers(const std::vector<std::string>& adapters) const;
+  int64_t fused_layers(const std::string& adapter) const { return fused_layers(std::vector{adapter}); }
   /// Frozen products of the layers that run so in 8 bits (ops/fp8_product.h), the first and the last too or not. Returns how many layers
   /// have them.
   virtual int64_t set_fp8(bool on, bool outer_layers) { return 0; }

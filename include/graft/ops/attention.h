@@ -27,6 +27,7 @@ struct AttentionMask {
 struct ScoreRule {
   std::optional<double> scale;   // 1 / sqrt(head_dim), if it says nothing
   double cap = 0;                // 0: none
+  double scale_of(int64_t head_dim) const;
 };
 
 /// A key segment that every query at its position or behind it sees, padding too: a trained prefix, which has the positions in front of the tokens, or the

@@ -33,7 +33,7 @@ class StepGraphs {
     std::function<void()> replay;   // empty: the shape was seen once
   };
   void replay(Graph& graph, const std::vector<LaidOut>& pass);
-  /// Several adapters' rows, of which each has masks of its own, go the plain way.
+  /// What is apart for each of several adapters, masks of dropout or gains, sends their pass the plain way.
   bool goes_fused(const std::vector<LaidOut>& pass) const;
   Transformer& model_;
   bool replays_;
